@@ -1,0 +1,152 @@
+"""Restores: a Durable orchestration over the activities of `shared.steps.restore`.
+
+Names carry a version: a running orchestration replays on the code it began with (fault 36).
+Inputs and results are references and numbers, never data or secrets (invariant 10). Transient
+failures are retried inside the activity: Durable's own retry can hang beside a fan-out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions.runtime import ports
+from shared import telemetry
+from shared.model.errors import VaultlineError
+from shared.ports import Ports
+from shared.steps import restore as steps
+from shared.steps.restore import RestoreStep
+
+blueprint = df.Blueprint()
+ORCHESTRATOR = "restore_v1"
+PARTS = "restore_parts_v1"
+CHILDREN = 100
+"""Most activities that one (sub-)orchestration fans out to."""
+TRIES = 12
+Message = dict[str, Any]
+Yields = Generator[Any, Any, Any]
+
+
+@blueprint.orchestration_trigger(context_name="context", orchestration=ORCHESTRATOR)
+def restore_v1(context: df.DurableOrchestrationContext) -> Yields:
+    return (yield from restore_flow(context))
+
+
+@blueprint.orchestration_trigger(context_name="context", orchestration=PARTS)
+def restore_parts_v1(context: df.DurableOrchestrationContext) -> Yields:
+    return (yield from parts_flow(context))
+
+
+def _request(context: df.DurableOrchestrationContext) -> Message:
+    request: Any = context.get_input()
+    return dict(request)
+
+
+def restore_flow(context: df.DurableOrchestrationContext) -> Yields:
+    """Prepare, then plan and copy until a plan is empty, then finish; or fail, and let go."""
+    request = _request(context)
+    failure = yield from _restore(context, request)
+    if failure is not None:
+        yield context.call_activity("restore_fail", {**request, "error": failure})
+    return {"status": "Failed" if failure else "Completed", "error": failure}
+
+
+def parts_flow(context: df.DurableOrchestrationContext) -> Yields:
+    """Parts `[first, last)` of the plan, side by side; the first failure, or None."""
+    request = _request(context)
+    parts = range(request["first"], request["last"])
+    results = yield context.task_all(
+        [context.call_activity("restore_copy", {**request, "part": part}) for part in parts]
+    )
+    return next((result["error"] for result in results if result["error"]), None)
+
+
+def _restore(context: df.DurableOrchestrationContext, request: Message) -> Yields:
+    prepared = yield context.call_activity("restore_prepare", request)
+    if prepared["error"]:
+        return prepared["error"]
+    planned = yield context.call_activity("restore_plan", request)
+    while planned["value"]:
+        failure = yield from _copy(context, request, planned["value"])
+        if failure:
+            return failure
+        planned = yield context.call_activity("restore_plan", request)
+    if planned["error"]:
+        return planned["error"]
+    finished = yield context.call_activity("restore_finish", request)
+    return finished["error"]
+
+
+def _copy(context: df.DurableOrchestrationContext, request: Message, parts: int) -> Yields:
+    for first in range(0, parts, CHILDREN):
+        last = min(first + CHILDREN, parts)
+        span = {**request, "first": first, "last": last}
+        failure = yield context.call_sub_orchestrator(PARTS, span)
+        if failure:
+            return failure
+    return None
+
+
+async def _run(request: Message, step: Callable[[Ports, RestoreStep], Awaitable[Any]]) -> Message:
+    """One activity: the step's result, or its permanent error, as plain values."""
+    subject = RestoreStep(
+        item_id=request["item_id"], job_id=request["job_id"], part=request.get("part")
+    )
+    with telemetry.span("restore activity", request.get("traceparent", "")):
+        try:
+            return {"value": await _patiently(step, subject), "error": None}
+        except VaultlineError as error:
+            return {"value": None, "error": _plain(error)}
+
+
+async def _patiently(
+    step: Callable[[Ports, RestoreStep], Awaitable[Any]], subject: RestoreStep
+) -> Any:
+    for attempt in range(TRIES):
+        try:
+            return await step(await ports(), subject)
+        except VaultlineError as error:
+            if not error.transient or attempt == TRIES - 1:
+                raise
+            await asyncio.sleep(min(30, 2**attempt))
+    raise AssertionError("unreachable")
+
+
+def _plain(error: VaultlineError) -> Message:
+    detail = error.detail()
+    return {
+        "code": detail.code,
+        "message": detail.message,
+        "recommended_action": detail.recommended_action,
+    }
+
+
+@blueprint.activity_trigger(input_name="request", activity="restore_prepare")
+async def restore_prepare(request: dict) -> dict:
+    return await _run(request, steps.prepare_target)
+
+
+@blueprint.activity_trigger(input_name="request", activity="restore_plan")
+async def restore_plan(request: dict) -> dict:
+    return await _run(request, steps.plan_restore)
+
+
+@blueprint.activity_trigger(input_name="request", activity="restore_copy")
+async def restore_copy(request: dict) -> dict:
+    return await _run(request, steps.copy_restore_part)
+
+
+@blueprint.activity_trigger(input_name="request", activity="restore_finish")
+async def restore_finish(request: dict) -> dict:
+    return await _run(request, steps.finish_restore)
+
+
+@blueprint.activity_trigger(input_name="request", activity="restore_fail")
+async def restore_fail(request: dict) -> dict:
+    error = VaultlineError(
+        request["error"]["message"],
+        code=request["error"]["code"],
+        action=request["error"]["recommended_action"],
+    )
+    return await _run(request, lambda ports, subject: steps.fail_restore(ports, subject, error))

@@ -1,0 +1,88 @@
+"""Settings, read from the environment once. Nothing else reads it.
+
+| setting | meaning |
+|---|---|
+| `VAULTLINE_STATE` | Table storage of the ledger: a connection string, or `https://ACCOUNT.table.core.windows.net` for the app's identity |
+| `VAULTLINE_ACCOUNTS` | JSON object: every storage account that may be read or written, by name: a connection string, or `https://ACCOUNT.blob.core.windows.net` for the app's identity |
+| `ServiceBusConnection` | connection string of the namespace (or the local broker) |
+| `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
+| `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
+| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS` | see `shared.model.pace` |
+"""  # noqa: E501
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+from pydantic import Json, TypeAdapter, ValidationError
+
+from shared.codec import explain
+from shared.model.errors import Invalid
+from shared.model.pace import Pace
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings:
+    """Holds keys: never printed (`repr` is off), never logged."""
+
+    state: str
+    accounts: dict[str, str]
+    service_bus: str
+    service_bus_namespace: str
+    telemetry: str
+    pace: Pace
+
+
+_ACCOUNTS: TypeAdapter[dict[str, str]] = TypeAdapter(Annotated[dict[str, str], Json])
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Raises `Invalid` naming the setting that is missing or wrong,
+    never its value."""
+    env = os.environ if environment is None else environment
+    bus, namespace = (
+        env.get(name, "")
+        for name in ("ServiceBusConnection", "ServiceBusConnection__fullyQualifiedNamespace")
+    )
+    if not (bus or namespace):
+        raise Invalid("setting ServiceBusConnection is missing", action=_ACTION)
+    return Settings(
+        state=_required(env, "VAULTLINE_STATE"),
+        accounts=_accounts(_required(env, "VAULTLINE_ACCOUNTS")),
+        service_bus=bus,
+        service_bus_namespace=namespace,
+        telemetry=env.get("VAULTLINE_TELEMETRY", "off"),
+        pace=_pace(env),
+    )
+
+
+_ACTION = (
+    "On a laptop: `vaultline local up`, then run commands in the same folder. "
+    "In Azure: see local.settings.sample.json."
+)
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    if not env.get(name):
+        raise Invalid(f"setting {name} is missing", action=_ACTION)
+    return env[name]
+
+
+def _accounts(text: str) -> dict[str, str]:
+    try:
+        return _ACCOUNTS.validate_python(text)
+    except ValidationError as error:
+        raise Invalid(f"setting VAULTLINE_ACCOUNTS: {explain(error)}", action=_ACTION) from None
+
+
+def _pace(env: Mapping[str, str]) -> Pace:
+    given = {
+        field.name: env[f"VAULTLINE_{field.name.upper()}"]
+        for field in fields(Pace)
+        if env.get(f"VAULTLINE_{field.name.upper()}")
+    }
+    try:
+        return TypeAdapter(Pace).validate_python(given)
+    except ValidationError as error:
+        raise Invalid(f"VAULTLINE_… settings: {explain(error)}", action=_ACTION) from None

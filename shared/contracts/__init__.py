@@ -1,0 +1,1 @@
+"""The public documents: what they must look like, and what they mean in the model."""

@@ -1,0 +1,256 @@
+"""The `commands` queue's contract (DESIGN §7): what may be posted, and what it means."""
+
+import json
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from shared.contracts.fields import (
+    DiskUrlField,
+    Document,
+    InstantField,
+    ItemIdField,
+    PolicyNameField,
+    RequestIdField,
+    VaultNameField,
+    refusal,
+)
+from shared.contracts.refusals import refused
+from shared.model import messages
+from shared.model.errors import Invalid
+from shared.model.ids import ItemId, RequestId, item_of
+
+BODY_BYTES = 64 * 1024
+"""Longest body that is looked at; the longest sensible command has a few kilobytes."""
+
+NOT_BUILT = ("consistency-check", "discover")
+
+
+class Command(Document):
+    """What all commands share. `request_id` defaults to the message's MessageId."""
+
+    request_id: RequestIdField | None = None
+
+
+class Protect(Command):
+    """Puts a disk under a policy. `item_id` defaults to a name made from the source's."""
+
+    type: Literal["protect"]
+    source: DiskUrlField
+    policy: PolicyNameField
+    vault: VaultNameField
+    item_id: ItemIdField | None = None
+
+    def meaning(self, request: RequestId) -> messages.Protect:
+        return messages.Protect(
+            source=self.source,
+            policy=self.policy,
+            vault=self.vault,
+            item_id=ItemId(self.item_id) if self.item_id else None,
+            request_id=request,
+        )
+
+
+class StopProtection(Command):
+    """Ends an item's backups; its points stay unless `delete_data` is true."""
+
+    type: Literal["stop-protection"]
+    item_id: ItemIdField
+    delete_data: bool
+
+    def meaning(self, request: RequestId) -> messages.StopProtection:
+        return messages.StopProtection(
+            item_id=ItemId(self.item_id), delete_data=self.delete_data, request_id=request
+        )
+
+
+class BackupNow(Command):
+    """Backs an item up outside its schedule; kept through `retain_until`, or 30 days."""
+
+    type: Literal["backup-now"]
+    item_id: ItemIdField
+    retain_until: date | None = None
+
+    def meaning(self, request: RequestId) -> messages.BackupNow:
+        return messages.BackupNow(
+            item_id=ItemId(self.item_id), retain_until=self.retain_until, request_id=request
+        )
+
+
+class PointAt(Document):
+    """The newest point not after `at`."""
+
+    at: InstantField
+
+
+class OriginalTarget(Document):
+    """The protected disk itself: what is there is overwritten, so it must be confirmed."""
+
+    kind: Literal["original"]
+    confirm: bool = False
+
+    @model_validator(mode="after")
+    def _confirmed(self) -> "OriginalTarget":
+        if not self.confirm:
+            raise refusal('overwrites the protected disk: confirm it with "confirm": true')
+        return self
+
+    def meaning(self) -> messages.RestoreTarget:
+        return messages.RestoreTarget(kind="original", confirm=True)
+
+
+class AlternateTarget(Document):
+    """A new blob."""
+
+    kind: Literal["alternate"]
+    url: DiskUrlField
+
+    def meaning(self) -> messages.RestoreTarget:
+        return messages.RestoreTarget(kind="alternate", url=self.url)
+
+
+def _point_shape(value: Any) -> str:
+    return "by time" if isinstance(value, dict | PointAt) else "by id"
+
+
+Target = Annotated[OriginalTarget | AlternateTarget, Field(discriminator="kind")]
+PointChoice = Annotated[
+    Annotated[str, Tag("by id")] | Annotated[PointAt, Tag("by time")],
+    Discriminator(_point_shape),
+]
+
+
+class Restore(Command):
+    """Brings a point back. `point` is `latest`, a point's id, or `{"at": time}`."""
+
+    type: Literal["restore"]
+    item_id: ItemIdField
+    point: PointChoice = "latest"
+    target: Target
+
+    @model_validator(mode="after")
+    def _own_point(self) -> "Restore":
+        if isinstance(self.point, str) and self.point != "latest":
+            _check_point(self.point, self.item_id)
+        return self
+
+    def meaning(self, request: RequestId) -> messages.Restore:
+        by_time = self.point if isinstance(self.point, PointAt) else None
+        return messages.Restore(
+            item_id=ItemId(self.item_id),
+            point="latest" if by_time else str(self.point),
+            at=by_time.at if by_time else None,
+            target=self.target.meaning(),
+            request_id=request,
+        )
+
+
+_COMMANDS: dict[str, type[Protect | StopProtection | BackupNow | Restore]] = {
+    "protect": Protect,
+    "stop-protection": StopProtection,
+    "backup-now": BackupNow,
+    "restore": Restore,
+}
+
+PublicCommand: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        Protect | StopProtection | BackupNow | Restore,
+        Field(discriminator="type"),
+    ]
+)
+"""Any command, for the published schema."""
+
+
+def parse_command(body: bytes, message_id: str) -> messages.Command:
+    """What the message asks for. Raises `Invalid`, in words for whoever posted it."""
+    text, fields = _json_object(body)
+    model = _model(fields)
+    try:
+        command = model.model_validate_json(text)
+    except ValidationError as error:
+        raise refused(error, f"command '{fields['type']}'", model) from None
+    return command.meaning(_request(command, message_id))
+
+
+def _json_object(body: bytes) -> tuple[str, dict[str, Any]]:
+    """The body as text and as an object. Raises `Invalid`."""
+    if len(body) > BODY_BYTES:
+        raise Invalid(f"the body has {len(body)} bytes; a command has at most {BODY_BYTES}")
+    try:
+        text = body.decode()
+        fields = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"the body is not JSON: {_why(error)}") from None
+    if not isinstance(fields, dict):
+        raise Invalid('the body is JSON but no object: a command looks like {"type": …}')
+    return text, fields
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with the text, without the text."""
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at line {error.lineno}, column {error.colno}"
+        case UnicodeDecodeError():
+            return f"byte {error.start} is not UTF-8"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _GivenTwice():
+            return "a field is given twice"
+    return "a number has too many digits"
+
+
+class _GivenTwice(ValueError):
+    """Readers differ in which of the two they take, so neither is."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object none of whose fields is given twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        raise _GivenTwice
+    return fields
+
+
+def _model(fields: dict[str, Any]) -> type[Protect | StopProtection | BackupNow | Restore]:
+    """The contract that the message's `type` decides on. Raises `Invalid`."""
+    known = f"the types are {', '.join(_COMMANDS)}"
+    if "type" not in fields:
+        raise Invalid(f"'type' is missing; {known}")
+    kind = fields["type"]
+    if not isinstance(kind, str):
+        raise Invalid(f"'type' must be a string; {known}")
+    if kind in NOT_BUILT:
+        raise _not_yet(f"'{kind}' is planned but not supported yet; {known}")
+    if kind not in _COMMANDS:
+        raise Invalid(f"'{kind[:60]}' is not a command; {known}")
+    target = fields.get("target")
+    if kind == "restore" and isinstance(target, dict) and target.get("kind") == "files":
+        raise _not_yet(
+            "restoring single files is planned but not supported yet; "
+            "the kinds of target are original, alternate"
+        )
+    return _COMMANDS[kind]
+
+
+def _not_yet(reason: str) -> Invalid:
+    return Invalid(reason, code="NotSupportedYet", action="Use what is supported by now.")
+
+
+def _request(command: Command, message_id: str) -> RequestId:
+    request = command.request_id or message_id
+    if not request:
+        raise Invalid("'request_id' is missing, and the message has no MessageId to take instead")
+    return RequestId(request)
+
+
+def _check_point(point: str, item: str) -> None:
+    try:
+        owner = item_of(point)
+    except Invalid:
+        owner = None
+    if owner is None or not point.startswith(f"{owner}.point-"):
+        raise refusal('point must be "latest", a point\'s id, or {"at": time}')
+    if owner != item:
+        raise refusal(f"point is one of item '{owner}', not of '{item}'")

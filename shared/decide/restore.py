@@ -1,0 +1,119 @@
+"""Which point a restore takes, and what it asks of the ledger."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import NAMESPACE_URL, uuid5
+
+from shared.decide.decision import Decision
+from shared.model.disk import Snapshot
+from shared.model.errors import ErrorDetail, Invalid, NotFound
+from shared.model.ids import DiskUrl, JobId, point_of
+from shared.model.item import Item
+from shared.model.job import Job, Operation, Status, SubTask
+from shared.model.ledger import Insert, Versioned, update
+from shared.model.messages import Restore
+from shared.model.point import Kind, Point, Reason
+from shared.model.restore import HAND_OVER, SUB_TASKS, RestoreWork
+
+SAFETY_DAYS = 30
+"""How long the state that a restore overwrote is kept: as an on-demand point (Azure's default)."""
+
+
+def choose_point(points: Sequence[Versioned[Point]], wanted: Restore) -> Versioned[Point]:
+    """The point asked for. Raises `NotFound`, or `Invalid` where it is being removed."""
+    restorable = [row for row in points if not row.record.expiring]
+    if wanted.at is not None:
+        restorable = [row for row in restorable if row.record.created_at <= wanted.at]
+    if wanted.at is None and wanted.point != "latest":
+        return _named(points, wanted.point)
+    if not restorable:
+        when = f" at or before {wanted.at.isoformat()}" if wanted.at else ""
+        raise NotFound(
+            f"item {wanted.item_id} has no recovery point{when}",
+            action=f"`vaultline points {wanted.item_id}` shows what there is.",
+        )
+    return max(restorable, key=lambda row: row.record.created_at)
+
+
+def _named(points: Sequence[Versioned[Point]], name: str) -> Versioned[Point]:
+    for row in points:
+        if row.record.id == name:
+            if row.record.expiring:
+                raise Invalid(f"point {name} is being removed: {row.record.expiring}")
+            return row
+    raise NotFound(
+        f"there is no point {name}", action="`vaultline points ITEM` shows what there is."
+    )
+
+
+def work_of(item: Item, point: Point, job: JobId, command: Restore) -> RestoreWork:
+    """What the restore will do. It reads the vault tier where the point has one."""
+    source = point.replica or point.source
+    if source is None:
+        raise NotFound(f"point {point.id} has neither tier left")
+    original = command.target.kind == "original"
+    return RestoreWork(
+        point=point.id,
+        source=source,
+        target=item.source if original else DiskUrl(command.target.url),
+        original=original,
+        lease_id=str(uuid5(NAMESPACE_URL, job)),
+    )
+
+
+def start_restore(point: Versioned[Point], job: Job) -> Decision[JobId]:
+    """The job and the pin that keeps retention away from the point, in one transaction."""
+    pinned = replace(point.record, pins=(*point.record.pins, job.id))
+    return Decision(job.id, (Insert(job), update(point, pinned)))
+
+
+def restore_job(item: Item, job_id: JobId, now: datetime, trace_id: str, detail: str = "") -> Job:
+    return Job(
+        id=job_id,
+        item_id=item.id,
+        operation=Operation.RESTORE,
+        status=Status.IN_PROGRESS,
+        sub_tasks=tuple(SubTask(name=name) for name in SUB_TASKS),
+        started_at=now,
+        progressed_at=now,
+        trace_id=trace_id,
+        detail=detail,
+    )
+
+
+def safety_point(job: Job, snapshot: Snapshot) -> Point:
+    """What the original disk held before it is overwritten: a point like any other."""
+    until = snapshot.taken_at + timedelta(days=SAFETY_DAYS)
+    return Point(
+        id=point_of(job.id),
+        item_id=job.item_id,
+        job_id=job.id,
+        created_at=snapshot.taken_at,
+        kind=Kind.FULL,
+        kind_reason="snapshot tier only: taken before a restore overwrote the disk",
+        source=snapshot,
+        replica=None,
+        size_bytes=snapshot.size_bytes,
+        retain_until=until,
+        reasons=(Reason(rule="before a restore", until=until),),
+        expires_at=until,
+    )
+
+
+def end_restore(
+    job: Versioned[Job],
+    point: Versioned[Point] | None,
+    error: ErrorDetail | None,
+    now: datetime,
+) -> Decision[None]:
+    """The job's end, and the pin's."""
+    if job.record.status.ended:
+        return Decision(None)
+    ended = job.record if error else job.record.with_task(HAND_OVER, Status.COMPLETED, now)
+    ended = ended.end(Status.FAILED if error else Status.COMPLETED, now, error)
+    changes = (update(job, ended),)
+    if point is None:
+        return Decision(None, changes)
+    pins = tuple(pin for pin in point.record.pins if pin != job.record.id)
+    return Decision(None, (*changes, update(point, replace(point.record, pins=pins))))

@@ -1,0 +1,285 @@
+"""What is kept, what is released and what expires, and why (invariant 8).
+
+Reasons are computed anew from the policy as it is now, so that a changed policy applies to the
+points that exist. Dates are calendar dates in the policy's zone. A plan only says what is to be
+done; a dry run prints it, the retention step carries it out.
+"""
+
+import calendar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from shared.decide.schedule import local_instant
+from shared.model.ids import PointId
+from shared.model.point import Point, Reason
+from shared.model.policy import Policy, RetentionRule, Rule, Week, Weekday
+
+ON_DEMAND_DAYS = 30
+"""How long a backup is kept that somebody asked for without a date (Azure's default)."""
+
+ON_DEMAND = "on-demand"
+RETAIN_UNTIL = "retain-until"
+INSTANT_RESTORE = "instant-restore"
+STOPPED = "protection-stopped"
+
+_WEEKDAYS = tuple(Weekday)
+_WEEKS = {Week.FIRST: 0, Week.SECOND: 1, Week.THIRD: 2, Week.FOURTH: 3}
+
+
+class Mark(StrEnum):
+    """What becomes of a point: kept by its reasons, kept for its use though no reason is left,
+    or removed."""
+
+    KEEP = "keep"
+    PROTECTED = "protected"
+    EXPIRE = "expire"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionDecision:
+    """One point's fate. `reasons` are those of the policy as it is; `release` says that its
+    source snapshot goes while the point itself stays, `release_why` why it goes or stays."""
+
+    point: Point
+    mark: Mark
+    reasons: tuple[Reason, ...]
+    why: str
+    release: bool
+    release_why: str
+
+    def explain(self) -> str:
+        """The decision as a line for people."""
+        snapshot = f"; source snapshot: {self.release_why}" if self.release_why else ""
+        return f"{self.point.id}  {self.mark}  {self.why}{snapshot}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionPlan:
+    """What retention does at one moment to one item's points, oldest first."""
+
+    decisions: tuple[RetentionDecision, ...]
+
+    @property
+    def keep(self) -> tuple[Point, ...]:
+        return self._marked(Mark.KEEP)
+
+    @property
+    def protected(self) -> tuple[Point, ...]:
+        return self._marked(Mark.PROTECTED)
+
+    @property
+    def expire(self) -> tuple[Point, ...]:
+        return self._marked(Mark.EXPIRE)
+
+    @property
+    def release(self) -> tuple[Point, ...]:
+        """Points that stay and whose source snapshot goes."""
+        return tuple(decision.point for decision in self.decisions if decision.release)
+
+    def explain(self) -> list[str]:
+        """The plan as lines for people, one a point."""
+        return [decision.explain() for decision in self.decisions]
+
+    def _marked(self, mark: Mark) -> tuple[Point, ...]:
+        return tuple(decision.point for decision in self.decisions if decision.mark is mark)
+
+
+def reasons_for(
+    created_at: datetime,
+    policy: Policy,
+    retain_until: datetime | None = None,
+    *,
+    on_demand: bool = False,
+) -> tuple[Reason, ...]:
+    """Why a point in the vault is kept: every rule that its local day satisfies, and what was
+    asked for it. The latest date counts."""
+    zone = ZoneInfo(policy.time_zone)
+    today = created_at.astimezone(zone).date()
+    return (
+        *(
+            Reason(rule=rule.rule.value, until=_later(created_at, zone, _end_day(rule, today)))
+            for rule in policy.retention
+            if _matches(rule, today)
+        ),
+        *_requested(created_at, zone, retain_until, on_demand),
+    )
+
+
+def expires_at(reasons: Iterable[Reason]) -> datetime | None:
+    """When the last reason ends; None where one has no end, or where there is no reason."""
+    ends = [reason.until for reason in reasons]
+    dated = [end for end in ends if end is not None]
+    return max(dated) if dated and len(dated) == len(ends) else None
+
+
+def end_of_day(day: date, time_zone: str) -> datetime:
+    """The instant, in UTC, that ends the local `day`: a point retained until a date lives it
+    through."""
+    return local_instant(day + timedelta(days=1), datetime.min.time(), ZoneInfo(time_zone))
+
+
+def plan_retention(
+    points: Iterable[Point],
+    policy: Policy,
+    base_point_id: PointId | None,
+    now: datetime,
+    *,
+    stopped: bool = False,
+) -> RetentionPlan:
+    """What to do with an item's points now. While protection is stopped, data is kept.
+
+    Never removed: the newest point in the vault, the base, a point in use by a restore. A point
+    whose removal has begun counts no more as one in the vault; its removal goes on.
+    """
+    oldest_first = sorted(points, key=lambda point: (point.created_at, point.id))
+    in_vault = [point.id for point in oldest_first if point.replica and not point.expiring]
+    newest = in_vault[-1] if in_vault else None
+    context = _Context(policy, ZoneInfo(policy.time_zone), base_point_id, newest, now, stopped)
+    return RetentionPlan(decisions=tuple(context.decide(point) for point in oldest_first))
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What every point of one plan is judged by."""
+
+    policy: Policy
+    zone: ZoneInfo
+    base: PointId | None
+    newest: PointId | None
+    now: datetime
+    stopped: bool
+
+    def decide(self, point: Point) -> RetentionDecision:
+        reasons = self._reasons(point)
+        mark, why = self._mark(point, reasons)
+        release, release_why = self._release(point, mark)
+        return RetentionDecision(
+            point=point,
+            mark=mark,
+            reasons=reasons,
+            why=why,
+            release=release,
+            release_why=release_why,
+        )
+
+    def _reasons(self, point: Point) -> tuple[Reason, ...]:
+        on_demand = any(reason.rule == ON_DEMAND for reason in point.reasons)
+        asked, policy = point.retain_until, self.policy
+        if point.replica is None:
+            # Nothing but the source snapshot holds it, so it ends with that.
+            snapshot = Reason(rule=INSTANT_RESTORE, until=self._snapshot_end(point))
+            own = (snapshot, *_requested(point.created_at, self.zone, asked, on_demand=False))
+        else:
+            own = reasons_for(point.created_at, policy, asked, on_demand=on_demand)
+        return (*own, Reason(rule=STOPPED)) if self.stopped else own
+
+    def _mark(self, point: Point, reasons: tuple[Reason, ...]) -> tuple[Mark, str]:
+        standing = [reason for reason in reasons if _stands(reason, self.now)]
+        if standing and not point.expiring:
+            return Mark.KEEP, f"kept by {_listed(standing)}"
+        use = self._use(point)
+        if use:
+            return Mark.PROTECTED, use
+        if point.expiring:
+            return Mark.EXPIRE, f"its removal has begun: {point.expiring}"
+        if not reasons:
+            return Mark.EXPIRE, "no rule of the policy keeps a point of its day"
+        return Mark.EXPIRE, f"no longer kept: {_listed(reasons)}"
+
+    def _use(self, point: Point) -> str:
+        """What needs the point though no reason keeps it; empty where nothing does."""
+        if point.pins:
+            return f"in use by {', '.join(point.pins)}"
+        if point.id == self.base:
+            return "the next increment is computed against it"
+        return "the newest point in the vault" if point.id == self.newest else ""
+
+    def _release(self, point: Point, mark: Mark) -> tuple[bool, str]:
+        if point.source is None or mark is Mark.EXPIRE:
+            return False, ""
+        if point.id == self.base:
+            return False, "kept: the next increment is computed against it"
+        if point.pins:
+            return False, f"kept: in use by {', '.join(point.pins)}"
+        if point.replica is None:
+            return False, "kept: nothing else holds the point"
+        end = self._snapshot_end(point)
+        if end > self.now:
+            return False, f"kept for instant restore until {_utc(end)}"
+        return True, f"released: instant restore ended {_utc(end)}"
+
+    def _snapshot_end(self, point: Point) -> datetime:
+        today = point.created_at.astimezone(self.zone).date()
+        last = today + timedelta(days=self.policy.instant_restore_days)
+        return _later(point.created_at, self.zone, last)
+
+
+def _requested(
+    created_at: datetime, zone: ZoneInfo, retain_until: datetime | None, on_demand: bool
+) -> Iterator[Reason]:
+    """What was asked for the point itself, beside the policy's rules."""
+    if retain_until is not None:
+        yield Reason(rule=RETAIN_UNTIL, until=retain_until.astimezone(UTC))
+    elif on_demand:
+        last = created_at.astimezone(zone).date() + timedelta(days=ON_DEMAND_DAYS)
+        yield Reason(rule=ON_DEMAND, until=_later(created_at, zone, last))
+
+
+def _matches(rule: RetentionRule, day: date) -> bool:
+    """Whether the day meets every condition that the rule gives."""
+    days_in_month = calendar.monthrange(day.year, day.month)[1]
+    return (
+        (not rule.on or _WEEKDAYS[day.weekday()] in rule.on)
+        and (rule.week is None or _in_week(rule.week, day, days_in_month))
+        and (rule.day is None or day.day == (rule.day or days_in_month))
+        and (not rule.months or day.month in rule.months)
+    )
+
+
+def _in_week(week: Week, day: date, days_in_month: int) -> bool:
+    """Whether the day is that occurrence of its weekday in its month."""
+    if week is Week.LAST:
+        return day.day + 7 > days_in_month
+    return (day.day - 1) // 7 == _WEEKS[week]
+
+
+def _end_day(rule: RetentionRule, day: date) -> date:
+    """The local day on which the rule's term ends; a month's missing days count as its last."""
+    match rule.rule:
+        case Rule.DAILY:
+            return day + timedelta(days=rule.keep)
+        case Rule.WEEKLY:
+            return day + timedelta(weeks=rule.keep)
+        case Rule.MONTHLY:
+            return _months_later(day, rule.keep)
+        case Rule.YEARLY:
+            return _months_later(day, 12 * rule.keep)
+
+
+def _months_later(day: date, months: int) -> date:
+    years, month = divmod(day.month - 1 + months, 12)
+    year = day.year + years
+    return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+
+
+def _later(created_at: datetime, zone: ZoneInfo, day: date) -> datetime:
+    """The point's own local time of day on a later day, as an instant in UTC."""
+    return local_instant(day, created_at.astimezone(zone).time(), zone)
+
+
+def _stands(reason: Reason, now: datetime) -> bool:
+    return reason.until is None or reason.until > now
+
+
+def _listed(reasons: Iterable[Reason]) -> str:
+    return ", ".join(
+        f"{reason.rule} until {_utc(reason.until)}" if reason.until else reason.rule
+        for reason in reasons
+    )
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,0 +1,76 @@
+"""Scripted faults: which call fails, whether before or after its effect, and proof that it did.
+
+Calls are named `port.method`, e.g. `ledger.commit`, `images.copy`, `bus.send`.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from shared.model.errors import Transient
+
+
+def lost() -> Exception:
+    """What a caller sees of a failed connection."""
+    return Transient("the connection was lost")
+
+
+@dataclass
+class Fault:
+    """Fails the `times` calls matching `call` (a glob) that follow the first `skip`.
+
+    With `applied`, the call takes effect and only its answer is lost.
+    """
+
+    call: str
+    times: int = 1
+    skip: int = 0
+    applied: bool = False
+    error: Callable[[], BaseException] = lost
+    fired: int = 0
+
+    def strikes(self, call: str) -> bool:
+        """Whether this call is one to fail; counts it."""
+        if self.fired >= self.times or not fnmatchcase(call, self.call):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.fired += 1
+        return True
+
+
+@dataclass
+class Faults:
+    """The script of one run. `calls` counts every call made, failed ones too.
+
+    `before` is awaited ahead of every call with its name: a simulation interleaves tasks there,
+    or raises.
+    """
+
+    planned: list[Fault] = field(default_factory=list)
+    calls: Counter[str] = field(default_factory=Counter)
+    before: Callable[[str], Awaitable[None]] | None = None
+
+    def plan(self, fault: Fault) -> Fault:
+        self.planned.append(fault)
+        return fault
+
+    def unfired(self) -> list[Fault]:
+        """Those that did not happen as often as planned: a test proves this empty."""
+        return [fault for fault in self.planned if fault.fired < fault.times]
+
+    @asynccontextmanager
+    async def around(self, call: str) -> AsyncIterator[None]:
+        """Runs one call under the script."""
+        self.calls[call] += 1
+        if self.before is not None:
+            await self.before(call)
+        fault = next((fault for fault in self.planned if fault.strikes(call)), None)
+        if fault is not None and not fault.applied:
+            raise fault.error()
+        yield
+        if fault is not None:
+            raise fault.error()

@@ -1,0 +1,90 @@
+"""Jobs: one attempt at an outcome, with sub-tasks."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.model.errors import ErrorDetail
+from shared.model.ids import ItemId, JobId
+
+
+class Operation(StrEnum):
+    CONFIGURE_PROTECTION = "ConfigureProtection"
+    BACKUP = "Backup"
+    RESTORE = "Restore"
+    STOP_PROTECTION = "StopProtection"
+
+
+class Status(StrEnum):
+    """Of a job, and (all but warnings) of a sub-task."""
+
+    NOT_STARTED = "NotStarted"
+    IN_PROGRESS = "InProgress"
+    COMPLETED = "Completed"
+    COMPLETED_WITH_WARNINGS = "CompletedWithWarnings"
+    SKIPPED = "Skipped"
+    FAILED = "Failed"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (Status.NOT_STARTED, Status.IN_PROGRESS)
+
+
+TAKE_SNAPSHOT = "Take Snapshot"
+TRANSFER = "Transfer data to vault"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubTask:
+    name: str
+    status: Status = Status.NOT_STARTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """`trace_id` (32 hex digits) leads to the job's spans. Byte counts are those of page data."""
+
+    id: JobId
+    item_id: ItemId
+    operation: Operation
+    status: Status
+    sub_tasks: tuple[SubTask, ...] = ()
+    planned_bytes: int = 0
+    moved_bytes: int = 0
+    started_at: datetime
+    ended_at: datetime | None = None
+    progressed_at: datetime
+    attempts: int = 0
+    """How often the reconciler has moved this job on."""
+    retain_until: datetime | None = None
+    slot: datetime | None = None
+    error: ErrorDetail | None = None
+    trace_id: str = ""
+    detail: str = ""
+    """What a restore works on, as JSON references; empty elsewhere."""
+
+    def task(self, name: str) -> Status:
+        return next((t.status for t in self.sub_tasks if t.name == name), Status.NOT_STARTED)
+
+    def with_task(self, name: str, status: Status, at: datetime) -> "Job":
+        """The job with one sub-task moved on; added where it was not listed."""
+        if any(task.name == name for task in self.sub_tasks):
+            tasks = tuple(
+                SubTask(name=name, status=status) if task.name == name else task
+                for task in self.sub_tasks
+            )
+        else:
+            tasks = (*self.sub_tasks, SubTask(name=name, status=status))
+        return replace(self, sub_tasks=tasks, progressed_at=at)
+
+    def end(self, status: Status, at: datetime, error: ErrorDetail | None = None) -> "Job":
+        """The job at its end; what was still under way ends with it."""
+        tasks = tuple(
+            SubTask(name=task.name, status=Status.FAILED)
+            if status is Status.FAILED and task.status is Status.IN_PROGRESS
+            else task
+            for task in self.sub_tasks
+        )
+        return replace(
+            self, status=status, sub_tasks=tasks, ended_at=at, progressed_at=at, error=error
+        )

@@ -1,0 +1,114 @@
+"""What travels on the queues. The `commands` queue is public; the others are our own."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from shared.model.ids import Epoch, ItemId, JobId, RequestId
+
+COMMANDS = "commands"
+SNAPSHOT = "snapshot"
+TRANSFER = "transfer-to-vault"
+COPY = "incremental-copy"
+RETENTION = "retention"
+QUEUES = (COMMANDS, SNAPSHOT, TRANSFER, COPY, RETENTION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """A message to send. `message_id` (≤ 128 characters) is deterministic: queues drop repeats."""
+
+    queue: str
+    message_id: str
+    body: str
+    traceparent: str = ""
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeSnapshot:
+    """On `snapshot`: back the item up, for a slot of its schedule or for a request."""
+
+    item_id: ItemId
+    job_id: JobId
+    slot: datetime | None = None
+    retain_until: datetime | None = None
+    deferred: int = 0
+
+
+Step = Literal["plan", "fan-out", "commit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferStep:
+    """On `transfer-to-vault`: plan a transfer, send its parts out, or commit it."""
+
+    step: Step
+    item_id: ItemId
+    job_id: JobId
+    epoch: Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyPart:
+    """On `incremental-copy`: carry out operations `[first, last)` of the plan of `epoch`."""
+
+    item_id: ItemId
+    job_id: JobId
+    epoch: Epoch
+    part: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpirePoints:
+    """On `retention`: plan and carry out what the item's policy no longer keeps."""
+
+    item_id: ItemId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protect:
+    source: str
+    policy: str
+    vault: str
+    item_id: ItemId | None = None
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopProtection:
+    item_id: ItemId
+    delete_data: bool
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupNow:
+    item_id: ItemId
+    retain_until: date | None = None
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreTarget:
+    """`original` overwrites the protected disk, so must be confirmed; `alternate` makes `url`."""
+
+    kind: Literal["original", "alternate"]
+    url: str = ""
+    confirm: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restore:
+    """`point` is a point's id or `latest`; or the newest point not after `at`."""
+
+    item_id: ItemId
+    point: str = "latest"
+    at: datetime | None = None
+    target: RestoreTarget
+    request_id: RequestId
+
+
+Command = Protect | StopProtection | BackupNow | Restore

@@ -1,0 +1,63 @@
+"""Recovery points: restorable states. A point exists exactly when its record does (invariant 1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.model.disk import Snapshot
+from shared.model.ids import ItemId, JobId, PointId
+
+
+class Kind(StrEnum):
+    FULL = "full"
+    INCREMENTAL = "incremental"
+
+
+class Tier(StrEnum):
+    SNAPSHOT = "snapshot"
+    VAULT = "vault"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a point is kept, and until when; `until` None means as long as the reason stands."""
+
+    rule: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """The commit record of one backup.
+
+    `source` is the snapshot tier (None once released), `replica` the vault tier (None where the
+    transfer was skipped or failed). `expiring` says why a planned removal is under way: from
+    then on the point cannot be restored. `pins` are the restore jobs that read it now.
+    """
+
+    id: PointId
+    item_id: ItemId
+    job_id: JobId
+    created_at: datetime
+    kind: Kind
+    kind_reason: str = ""
+    source: Snapshot | None
+    replica: Snapshot | None
+    size_bytes: int
+    changed_bytes: int = 0
+    copied_bytes: int = 0
+    cleared_bytes: int = 0
+    worker_bytes: int = 0
+    repaired_bytes: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    retain_until: datetime | None = None
+    reasons: tuple[Reason, ...] = ()
+    expires_at: datetime | None = None
+    pins: tuple[JobId, ...] = ()
+    expiring: str = ""
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        held = ((Tier.SNAPSHOT, self.source), (Tier.VAULT, self.replica))
+        return tuple(tier for tier, snapshot in held if snapshot is not None)

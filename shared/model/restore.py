@@ -1,0 +1,34 @@
+"""What a restore works on: kept in its job, so that activities carry references alone."""
+
+from dataclasses import dataclass
+
+from shared.model.disk import LeaseFence, Snapshot
+from shared.model.ids import DiskUrl, PointId
+from shared.model.plan import PlanRef
+
+PREPARE = "Prepare target"
+COPY = "Copy data to target"
+VERIFY = "Verify target"
+HAND_OVER = "Hand over"
+SUB_TASKS = (PREPARE, COPY, VERIFY, HAND_OVER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreWork:
+    """`source` is the point's snapshot that is read; `safety` what the original disk held before.
+
+    `plan` is the current round's; the first copies, later ones put right what an audit found.
+    """
+
+    point: PointId
+    source: Snapshot
+    target: DiskUrl
+    original: bool
+    lease_id: str
+    safety: Snapshot | None = None
+    plan: PlanRef | None = None
+    rounds: int = 0
+
+    @property
+    def fence(self) -> LeaseFence:
+        return LeaseFence(lease_id=self.lease_id)

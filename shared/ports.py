@@ -1,0 +1,258 @@
+"""What the steps need from the world. Each Protocol lists what its callers use, and its duties.
+
+Every call may fail with `Transient` (repeating later may help) besides the errors it names, and
+may have taken effect although it failed: callers repeat, so every effect must bear repetition
+(invariant 6). Adapters: `shared/azure` (the SDKs), `shared/memory` (tests, simulation).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shared.model.disk import DiskState, Fence, Snapshot
+from shared.model.ids import DiskUrl, Epoch, ItemId, JobId, PolicyName, VaultName
+from shared.model.ledger import R, RowChange, Versioned
+from shared.model.messages import Outgoing
+from shared.model.pace import Pace
+from shared.model.plan import PageOp
+from shared.model.policy import Policy
+from shared.model.ranges import ChangedRange, PageRange
+from shared.model.vault import Vault
+
+
+class Clock(Protocol):
+    """The only reader of time."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+        ...
+
+
+class Ledger(Protocol):
+    """One partition an item; a transaction changes rows of one item together or not at all."""
+
+    async def get(self, item: ItemId, kind: type[R], id_: str = "") -> Versioned[R] | None:
+        """The row, or None where there is none."""
+        ...
+
+    def rows(self, item: ItemId, kind: type[R]) -> AsyncIterator[Versioned[R]]:
+        """Every row of the kind, by row key."""
+        ...
+
+    async def commit(self, item: ItemId, changes: Sequence[RowChange]) -> None:
+        """All changes or none; at most 100. Raises `Conflict` where a condition does not hold."""
+        ...
+
+
+class Catalog(Protocol):
+    """Policies and vaults, and the two listings that no item's partition can give."""
+
+    async def policy(self, name: PolicyName) -> Policy:
+        """Raises `NotFound`."""
+        ...
+
+    async def policies(self) -> list[Policy]: ...
+
+    async def put_policy(self, policy: Policy) -> None: ...
+
+    async def vault(self, name: VaultName) -> Vault:
+        """Raises `NotFound`."""
+        ...
+
+    async def vaults(self) -> list[Vault]: ...
+
+    async def put_vault(self, vault: Vault) -> None: ...
+
+    async def note_item(self, item: ItemId) -> None:
+        """Lists the item from now on. Written before the item's row: a listing skips ids whose
+        row does not exist, so a death between the two shows nothing false."""
+        ...
+
+    async def forget_item(self, item: ItemId) -> None: ...
+
+    def items(self) -> AsyncIterator[ItemId]: ...
+
+    async def note_job(self, job: JobId, started_at: datetime) -> None:
+        """Lists the job under its day; written before the job's row, as with items."""
+        ...
+
+    def jobs(self, newest_day: datetime, days: int) -> AsyncIterator[JobId]:
+        """Jobs that started on that day or the `days - 1` before it, newest first."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueSlot:
+    """A backup that the schedule wants at `slot`."""
+
+    item: ItemId
+    slot: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """An item that is not at rest, to be looked at from `look_at` on."""
+
+    item: ItemId
+    since: datetime
+    look_at: datetime
+    etag: str = ""
+
+
+class DueIndex(Protocol):
+    """What is due when, ordered by time, so that a tick reads only what is due."""
+
+    def slots(self, until: datetime) -> AsyncIterator[DueSlot]:
+        """Slots due at or before `until`, earliest first."""
+        ...
+
+    async def put_slot(self, entry: DueSlot) -> None: ...
+
+    async def move_slot(self, entry: DueSlot, to: DueSlot | None) -> None:
+        """One transaction; a slot that is gone already is no error."""
+        ...
+
+    def watches(self, until: datetime) -> AsyncIterator[Watch]: ...
+
+    async def watch(self, item: ItemId, since: datetime, look_at: datetime) -> None:
+        """Looks at the item from `look_at` on. Written *before* the item leaves its rest, so
+        that no work is ever unwatched."""
+        ...
+
+    async def unwatch(self, watch: Watch) -> None:
+        """Conditional on the watch being as read; nothing happens where it is not."""
+        ...
+
+
+class Bus(Protocol):
+    """The queues."""
+
+    async def send(self, messages: Sequence[Outgoing]) -> None:
+        """Each message at least once; queues drop repeats of a MessageId for a while."""
+        ...
+
+    async def dead_letter(self, queue: str, lock_token: str, code: str, reason: str) -> None:
+        """Moves a locked message to the dead letters, with words that a person understands."""
+        ...
+
+
+class ReadGrant:
+    """Leave to read one snapshot for a short while. Its URL is a secret: it is never printed,
+    stored or sent (invariant 10)."""
+
+    __slots__ = ("url",)
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __repr__(self) -> str:
+        return "ReadGrant(…)"
+
+
+class Disks(Protocol):
+    """Reading disk images and their snapshots: sources and replicas alike."""
+
+    async def state(self, disk: DiskUrl) -> DiskState:
+        """Raises `SourceGone` where there is no such image, `Invalid` where it is no page image
+        or lies in an account that is not ours to use."""
+        ...
+
+    async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
+        """Raises `Conflict` where the image is not at `if_etag` any more, `SourceGone`."""
+        ...
+
+    async def snapshots(self, disk: DiskUrl) -> list[Snapshot]:
+        """Those that we took (they carry a tag), oldest first; none where the image is gone."""
+        ...
+
+    async def delete_snapshot(self, snapshot: Snapshot) -> None:
+        """One that is gone already is no error."""
+        ...
+
+    def allocated(self, image: Snapshot | DiskUrl) -> AsyncIterator[list[PageRange]]:
+        """What was ever written and not cleared since, in order, one list a request; merged.
+        Raises `SourceGone`."""
+        ...
+
+    def changed(
+        self, image: Snapshot | DiskUrl, since: Snapshot
+    ) -> AsyncIterator[list[ChangedRange]]:
+        """What was written or cleared since, in order, one list a request. Raises `ChainBroken`
+        where the service cannot tell, `SourceGone` where `image` is gone."""
+        ...
+
+    def grant(self, snapshot: Snapshot) -> AbstractAsyncContextManager[ReadGrant]:
+        """Leave for the service to read the snapshot; taken back on the way out."""
+        ...
+
+    async def read(self, snapshot: Snapshot, range_: PageRange) -> bytes:
+        """The bytes themselves, through the worker."""
+        ...
+
+
+class Images(Protocol):
+    """Writing disk images. Writers are fenced by the service itself (invariant 3): every write
+    with a stale fence raises `StaleEpoch` and changes nothing."""
+
+    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
+        """An image of zeros that carries `tag` (its `DiskState.tag`). Raises `AlreadyExists`."""
+        ...
+
+    async def delete(self, disk: DiskUrl) -> None:
+        """With its snapshots; one that is gone already is no error."""
+        ...
+
+    async def raise_epoch(self, disk: DiskUrl, epoch: Epoch) -> DiskState:
+        """From now on only writers of `epoch` pass. Raises `StaleEpoch` where a higher one has
+        been raised, `SourceGone` where there is no such image."""
+        ...
+
+    async def lease(self, disk: DiskUrl, lease_id: str) -> DiskState:
+        """Repeatable with the same id. Raises `TargetBusy` where somebody else holds it."""
+        ...
+
+    async def release(self, disk: DiskUrl, lease_id: str) -> None:
+        """A lease that is not held any more is no error."""
+        ...
+
+    async def resize(self, state: DiskState, size_bytes: int, fence: Fence) -> DiskState:
+        """Only while the image is as in `state`. Raises `StaleEpoch` where it is not."""
+        ...
+
+    async def copy(self, disk: DiskUrl, range_: PageRange, source: ReadGrant, fence: Fence) -> None:
+        """Server-side, ≤ 4 MiB, from the same offset of the source. Raises `StaleEpoch`,
+        `SourceGone`, `ServerSideCopyRefused`."""
+        ...
+
+    async def clear(self, disk: DiskUrl, range_: PageRange, fence: Fence) -> None: ...
+
+    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> None: ...
+
+
+class Plans(Protocol):
+    """Plans as compact blobs beside the replica. Immutable once written."""
+
+    async def put(self, url: str, ops: Sequence[PageOp]) -> None: ...
+
+    async def slice(self, url: str, offset: int, length: int) -> bytes: ...
+
+    async def delete(self, prefix: str) -> None:
+        """Every plan whose URL begins so."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything a step may touch; made in one place, `shared/wiring.py`."""
+
+    clock: Clock
+    ledger: Ledger
+    catalog: Catalog
+    due: DueIndex
+    bus: Bus
+    disks: Disks
+    images: Images
+    plans: Plans
+    pace: Pace = field(default_factory=Pace)

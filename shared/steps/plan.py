@@ -1,0 +1,215 @@
+"""The first step behind `transfer-to-vault`: fences the replica, finds out what to copy, and
+writes the plan."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import uuid4
+
+from shared import telemetry
+from shared.decide.copying import (
+    plan_audit,
+    plan_changes,
+    plan_region,
+    plan_whole,
+    strayed,
+)
+from shared.decide.decision import Decision
+from shared.decide.transfer import Planned, accept_plan, begin_round, refuse_base, refuse_seed
+from shared.model.disk import DiskState, EpochFence, Snapshot
+from shared.model.errors import AlreadyExists, ChainBroken, Conflict, SourceGone
+from shared.model.ids import DiskUrl, JobId
+from shared.model.item import Base, Item
+from shared.model.messages import TransferStep
+from shared.model.plan import PageOp, PlanRef, reference
+from shared.model.ranges import PageRange, size_bytes
+from shared.model.transfer import Round, Transfer
+from shared.ports import Ports
+from shared.steps.failing import fail_backup_transfer
+from shared.steps.listing import Tally
+from shared.steps.step import step
+from shared.steps.transact import commit, the, transact
+
+
+class Outcome(StrEnum):
+    PLANNED = "planned"
+    SUPERSEDED = "a newer planning took over"
+    PLANNED_AGAIN = "to be planned again without its base"
+    FAILED = "failed"
+    NOTHING = "nothing to do"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one round is about to do: the transfer in its new epoch, and the fenced replica."""
+
+    item: Item
+    transfer: Transfer
+    replica: DiskState
+    fresh: bool
+    """The replica was made just now and holds nothing, whatever the ledger remembers."""
+
+    @property
+    def source(self) -> Snapshot:
+        return source_of(self.item, self.transfer)
+
+
+def source_of(item: Item, transfer: Transfer) -> Snapshot:
+    """The snapshot that the current round copies from."""
+    if transfer.round is Round.SEED and item.seed is not None:
+        return item.seed.vault_copy
+    return transfer.snapshot
+
+
+def plans_of(replica: DiskUrl, job: JobId | str = "") -> str:
+    """Where the plans of a replica's transfers lie; those of one job where it is named."""
+    return f"{replica}.plans/{job}"
+
+
+@step("plan transfer")
+async def plan_transfer(ports: Ports, request: TransferStep) -> Outcome:
+    """Plans the transfer's next round under a new epoch. Repeatable: a repeat takes a newer
+    epoch, and the older planning can then neither write nor be accepted."""
+    begun = await transact(ports, request.item_id, lambda: _begin(ports, request))
+    if begun is None:
+        return Outcome.NOTHING
+    item = (await the(ports, request.item_id, Item)).record
+    try:
+        work = await _fence(ports, item, begun)
+        return await _accept(ports, work, *await _plan(ports, work))
+    except ChainBroken as error:
+        return await _without_base(ports, item, begun, error)
+    except SourceGone as error:
+        return await _without_source(ports, item, begun, error)
+
+
+async def _begin(ports: Ports, request: TransferStep) -> Decision[Transfer | None]:
+    item = await the(ports, request.item_id, Item)
+    transfer = await ports.ledger.get(request.item_id, Transfer, request.job_id)
+    if transfer is None:
+        return Decision(None)
+    return begin_round(item, transfer, ports.clock.now())
+
+
+async def _fence(ports: Ports, item: Item, transfer: Transfer) -> Work:
+    """Raises the epoch on the replica *before* anything is listed: what an older writer has not
+    written by then it never will (invariants 3 and 4)."""
+    size, fresh = source_of(item, transfer).size_bytes, False
+    try:
+        state = await ports.images.raise_epoch(item.replica, transfer.epoch)
+    except SourceGone:
+        fresh = await _create(ports, item.replica, size, item.id)
+        state = await ports.images.raise_epoch(item.replica, transfer.epoch)
+    if state.size_bytes != size:
+        state = await ports.images.resize(state, size, EpochFence(epoch=transfer.epoch))
+    return Work(item=item, transfer=transfer, replica=state, fresh=fresh)
+
+
+async def _create(ports: Ports, replica: DiskUrl, size: int, tag: str) -> bool:
+    """Whether the replica is new; a rival planner may have made it in the same moment."""
+    try:
+        await ports.images.create(replica, size, tag)
+    except AlreadyExists:
+        return False
+    return True
+
+
+async def _plan(ports: Ports, work: Work) -> tuple[list[PageOp], int, Tally]:
+    """The round's operations, the bytes that the source says have changed, and the requests."""
+    tally = Tally()
+    match work.transfer.round:
+        case Round.COPY if work.transfer.base is not None:
+            ops, changed = await _plan_increment(ports, work, work.transfer.base, tally)
+        case Round.AUDIT:
+            ops = plan_audit(*await _both(ports, work, tally))
+            changed = 0
+        case _:
+            source, image = await _both(ports, work, tally)
+            ops, changed = plan_whole(source, image), size_bytes(source)
+    return ops, changed, tally
+
+
+async def _both(ports: Ports, work: Work, tally: Tally) -> tuple[list[PageRange], list[PageRange]]:
+    """What is allocated in the round's source, and in the replica."""
+    source = await tally.all(ports.disks.allocated(work.source))
+    image = await tally.all(ports.disks.allocated(work.replica.url))
+    return source, image
+
+
+async def _plan_increment(
+    ports: Ports, work: Work, base: Base, tally: Tally
+) -> tuple[list[PageOp], int]:
+    """What the source says has changed, and what an abandoned transfer left in the replica: the
+    replica itself is asked for that, so nobody has to remember it (invariant 4)."""
+    if work.fresh:
+        raise ChainBroken("the replica was missing and has been made anew")
+    size = work.source.size_bytes
+    changes = await tally.all(ports.disks.changed(work.source, base.source))
+    diverged = await tally.all(ports.disks.changed(work.replica.url, base.replica))
+    ops = plan_changes(changes, size)
+    stray = strayed(diverged, changes, size)
+    if stray:
+        allocated = await tally.all(ports.disks.allocated(work.source))
+        ops = sorted([*ops, *plan_region(stray, allocated)], key=lambda op: op.range.start)
+    telemetry.note(strayed_ranges=len(stray))
+    return ops, size_bytes(each.range for each in changes)
+
+
+async def _accept(
+    ports: Ports, work: Work, ops: list[PageOp], changed: int, tally: Tally
+) -> Outcome:
+    plan = await _write(ports, work, ops)
+    planned = Planned(plan=plan, changed_bytes=changed, requests=tally.requests + 2)
+    row = await the(ports, work.item.id, Transfer, work.transfer.job_id)
+    if row.record != work.transfer:
+        return Outcome.SUPERSEDED
+    try:
+        decision = accept_plan(work.item.id, row, planned, ports.clock.now())
+        await commit(ports, work.item.id, decision)
+    except Conflict:
+        return Outcome.SUPERSEDED
+    telemetry.planned_bytes.add(plan.copy_bytes)
+    telemetry.note(parts=plan.parts, ops=plan.ops, copy_bytes=plan.copy_bytes)
+    return Outcome.PLANNED
+
+
+async def _write(ports: Ports, work: Work, ops: list[PageOp]) -> PlanRef:
+    """Under a name of its own: a rival planner's plan must not change under its parts."""
+    url = plans_of(work.item.replica, f"{work.transfer.job_id}/{work.transfer.epoch}-{uuid4().hex}")
+    plan = reference(url, ops)
+    if plan.ops:
+        await ports.plans.put(url, ops)
+    return plan
+
+
+async def _without_base(ports: Ports, item: Item, begun: Transfer, error: ChainBroken) -> Outcome:
+    """Planned again as a full copy, with the reason on the point (faults 4 and 5)."""
+
+    async def decide() -> Decision[None]:
+        row = await the(ports, item.id, Transfer, begun.job_id)
+        if row.record != begun:
+            return Decision(None)
+        return refuse_base(item.id, row, str(error), ports.clock.now())
+
+    await transact(ports, item.id, decide)
+    return Outcome.PLANNED_AGAIN
+
+
+async def _without_source(ports: Ports, item: Item, begun: Transfer, error: SourceGone) -> Outcome:
+    """A seed that is gone makes way for a full copy; a source snapshot that is gone ends it."""
+    if begun.round is Round.SEED:
+        await without_seed(ports, item, begun)
+        return Outcome.PLANNED_AGAIN
+    await fail_backup_transfer(ports, item.id, begun, error)
+    return Outcome.FAILED
+
+
+async def without_seed(ports: Ports, item: Item, seeding: Transfer) -> None:
+    """The vault's copy to start from is gone: planned again as a full copy."""
+
+    async def decide() -> Decision[None]:
+        row = await the(ports, item.id, Transfer, seeding.job_id)
+        if row.record.epoch != seeding.epoch:
+            return Decision(None)
+        return refuse_seed(await the(ports, item.id, Item), row, ports.clock.now())
+
+    await transact(ports, item.id, decide)

@@ -1,0 +1,253 @@
+"""The activities of a restore, in the order of the incremental-snapshot procedure.
+
+1. pin the point (`accept_restore`, in `commands`)
+2. snapshot what the target holds, or make the new target, and lease it (`prepare_target`)
+3. plan what to write (`plan_restore`)
+4. copy it, in parts, by the storage service (`copy_restore_part`)
+5. compare what is allocated, and put right what differs (`plan_restore` again: an audit)
+6. snapshot the restored disk (`finish_restore`)
+7. release lease and pin; protection goes on from that snapshot incrementally (`finish_restore`,
+   and `commands.protect`, which finds it)
+
+Each may run twice at the same time: every effect is found again, or is the same bytes behind the
+same lease.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from uuid import uuid4
+
+from shared.codec import from_json, to_json
+from shared.decide.copying import plan_audit, plan_region, plan_whole, region_of
+from shared.decide.decision import Decision
+from shared.decide.restore import end_restore, safety_point
+from shared.model.disk import Snapshot
+from shared.model.errors import (
+    AlreadyExists,
+    ChainBroken,
+    SourceGone,
+    TargetBusy,
+    VaultlineError,
+)
+from shared.model.ids import ItemId, JobId
+from shared.model.item import Item
+from shared.model.job import Job, Status
+from shared.model.ledger import Insert, update
+from shared.model.plan import OP_BYTES, PageOp, PlanRef, decode_index, decode_ops, reference
+from shared.model.point import Point
+from shared.model.ranges import PageRange
+from shared.model.restore import COPY, HAND_OVER, PREPARE, VERIFY, RestoreWork
+from shared.ports import Ports
+from shared.steps.copy import Errand, carry_out
+from shared.steps.listing import Tally
+from shared.steps.plan import plans_of
+from shared.steps.step import step
+from shared.steps.transact import the, transact
+
+ROUNDS_LIMIT = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreStep:
+    """The input of every activity: references alone (invariant 10)."""
+
+    item_id: ItemId
+    job_id: JobId
+    part: int | None = None
+
+
+@step("prepare target")
+async def prepare_target(ports: Ports, request: RestoreStep) -> None:
+    """Leases the target, so that nobody else writes to it. Raises `TargetBusy`, `SourceGone`."""
+    work = await _work(ports, request)
+    if work.original:
+        await ports.images.lease(work.target, work.lease_id)
+        await _keep_what_is_there(ports, request, work)
+    else:
+        await _make_target(ports, request, work)
+    await _moved_on(ports, request, lambda job: _tasks(job, PREPARE, COPY, ports))
+
+
+async def _keep_what_is_there(ports: Ports, request: RestoreStep, work: RestoreWork) -> None:
+    """The disk as it is becomes a point of its own before anything is overwritten."""
+    if work.safety is not None:
+        return
+    snapshot = await _tagged(ports, work, request.job_id)
+
+    async def decide() -> Decision[None]:
+        job = await the(ports, request.item_id, Job, request.job_id)
+        fresh = from_json(RestoreWork, job.record.detail)
+        if fresh.safety is not None:
+            return Decision(None)
+        noted = replace(job.record, detail=to_json(replace(fresh, safety=snapshot)))
+        return Decision(None, (update(job, noted), Insert(safety_point(noted, snapshot))))
+
+    await transact(ports, request.item_id, decide)
+
+
+async def _tagged(ports: Ports, work: RestoreWork, tag: str) -> Snapshot:
+    """The target's snapshot under this tag: taken by an earlier try, or now."""
+    for snapshot in await ports.disks.snapshots(work.target):
+        if snapshot.tag == tag:
+            return snapshot
+    return await ports.disks.take_snapshot(work.target, tag)
+
+
+async def _make_target(ports: Ports, request: RestoreStep, work: RestoreWork) -> None:
+    try:
+        await ports.images.create(work.target, work.source.size_bytes, tag=request.job_id)
+    except AlreadyExists:
+        state = await ports.disks.state(work.target)
+        if state.tag != request.job_id:
+            raise TargetBusy(
+                f"{work.target} exists already",
+                action="Restore to a name that does not exist, or delete what is there.",
+            ) from None
+    await ports.images.lease(work.target, work.lease_id)
+
+
+@step("plan restore")
+async def plan_restore(ports: Ports, request: RestoreStep) -> int:
+    """Writes the next round's plan and returns how many parts it has: 0 means that the target is
+    as the point. The first round copies; later ones are audits. Raises when they do not end."""
+    work = await _work(ports, request)
+    if work.rounds >= ROUNDS_LIMIT:
+        raise VaultlineError(
+            f"after {work.rounds} rounds {work.target} still differs from point {work.point}",
+            code="AuditFailed",
+        )
+    item = (await the(ports, request.item_id, Item)).record
+    state = await ports.images.lease(work.target, work.lease_id)
+    if state.size_bytes != work.source.size_bytes:
+        state = await ports.images.resize(state, work.source.size_bytes, work.fence)
+    ops = await _operations(ports, item, work)
+    url = plans_of(item.replica, f"{request.job_id}/{work.rounds}-{uuid4().hex}")
+    plan = reference(url, ops)
+    if ops:
+        await ports.plans.put(url, ops)
+    await _note_plan(ports, request, work, plan)
+    return plan.parts
+
+
+async def _note_plan(ports: Ports, request: RestoreStep, work: RestoreWork, plan: PlanRef) -> None:
+    def noted(job: Job) -> Job:
+        planned = replace(work, plan=plan, rounds=work.rounds + 1)
+        changed = replace(
+            job, detail=to_json(planned), planned_bytes=job.planned_bytes + plan.copy_bytes
+        )
+        return changed if plan.parts else _tasks(changed, COPY, VERIFY, ports)
+
+    await _moved_on(ports, request, noted)
+
+
+async def _operations(ports: Ports, item: Item, work: RestoreWork) -> list[PageOp]:
+    tally = Tally()
+    source = await tally.all(ports.disks.allocated(work.source))
+    if work.rounds == 0 and work.original:
+        region = await _region(ports, item, work, tally)
+        if region is not None:
+            return plan_region(region, source)
+    target = await tally.all(ports.disks.allocated(work.target))
+    return (plan_audit if work.rounds else plan_whole)(source, target)
+
+
+async def _region(
+    ports: Ports, item: Item, work: RestoreWork, tally: Tally
+) -> list[PageRange] | None:
+    """Where the original disk may differ from the point; None where nobody can tell.
+
+    Disk now ≠ base (the source's diff), or base ≠ point (the replica's): everywhere else the
+    disk holds the point's bytes already. So little is written, and the next increment, which
+    carries what the restore wrote, is small as well.
+    """
+    base = item.base
+    if base is None or work.safety is None:
+        return None
+    try:
+        since_base = await tally.all(ports.disks.changed(work.safety, base.source))
+        if work.source.disk != base.replica.disk:
+            return None
+        if work.source.id == base.replica.id:
+            return region_of(since_base)
+        base_to_point = await tally.all(ports.disks.changed(base.replica, work.source))
+    except (ChainBroken, SourceGone):
+        return None
+    return region_of(since_base, base_to_point)
+
+
+@step("copy restore part")
+async def copy_restore_part(ports: Ports, request: RestoreStep) -> int:
+    """Carries out one part of the current plan; returns the bytes that it copied."""
+    work = await _work(ports, request)
+    assert work.plan is not None
+    assert request.part is not None
+    errand = Errand(
+        target=work.target,
+        source=work.source,
+        fence=work.fence,
+        ops=await _part(ports, work.plan, request.part),
+    )
+    copied = await carry_out(ports, errand)
+    await _moved_on(
+        ports, request, lambda job: replace(job, moved_bytes=job.moved_bytes + copied.copied_bytes)
+    )
+    return copied.copied_bytes
+
+
+async def _part(ports: Ports, plan: PlanRef, number: int) -> list[PageOp]:
+    index = decode_index(await ports.plans.slice(plan.url, *plan.index_slice))
+    first, last = index[number].first, index[number].last
+    return decode_ops(
+        await ports.plans.slice(plan.url, first * OP_BYTES, (last - first) * OP_BYTES)
+    )
+
+
+@step("finish restore")
+async def finish_restore(ports: Ports, request: RestoreStep) -> None:
+    """Snapshots a new disk, so that its own protection can go on from there; lets everything go."""
+    work = await _work(ports, request)
+    if not work.original:
+        await _tagged(ports, work, request.job_id)
+    await _moved_on(ports, request, lambda job: _tasks(job, VERIFY, HAND_OVER, ports))
+    await _let_go(ports, request, work, None)
+
+
+@step("fail restore")
+async def fail_restore(ports: Ports, request: RestoreStep, error: VaultlineError) -> None:
+    """Ends the job with its reason; lease and pin go, the safety point stays."""
+    await _let_go(ports, request, await _work(ports, request), error)
+
+
+async def _let_go(
+    ports: Ports, request: RestoreStep, work: RestoreWork, error: VaultlineError | None
+) -> None:
+    await ports.images.release(work.target, work.lease_id)
+    item = (await the(ports, request.item_id, Item)).record
+    await ports.plans.delete(plans_of(item.replica, f"{request.job_id}/"))
+
+    async def decide() -> Decision[None]:
+        job = await the(ports, request.item_id, Job, request.job_id)
+        point = await ports.ledger.get(request.item_id, Point, work.point)
+        detail = error.detail() if error else None
+        return end_restore(job, point, detail, ports.clock.now())
+
+    await transact(ports, request.item_id, decide)
+
+
+async def _work(ports: Ports, request: RestoreStep) -> RestoreWork:
+    job = await the(ports, request.item_id, Job, request.job_id)
+    return from_json(RestoreWork, job.record.detail)
+
+
+def _tasks(job: Job, done: str, begun: str, ports: Ports) -> Job:
+    now = ports.clock.now()
+    return job.with_task(done, Status.COMPLETED, now).with_task(begun, Status.IN_PROGRESS, now)
+
+
+async def _moved_on(ports: Ports, request: RestoreStep, change: Callable[[Job], Job]) -> None:
+    async def decide() -> Decision[None]:
+        row = await the(ports, request.item_id, Job, request.job_id)
+        moved = replace(change(row.record), progressed_at=ports.clock.now())
+        return Decision(None, (update(row, moved),))
+
+    await transact(ports, request.item_id, decide)

@@ -1,0 +1,71 @@
+"""The public shape of items, jobs and points (DESIGN §8): stable names, UTC times, plain values."""
+
+from datetime import datetime
+from typing import Any
+
+from shared.codec import to_dict
+from shared.model.item import Item
+from shared.model.job import Job
+from shared.model.point import Point
+from shared.model.transfer import Transfer
+
+View = dict[str, Any]
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def item_view(item: Item) -> View:
+    return {
+        "id": item.id,
+        "source": item.source,
+        "policy": item.policy,
+        "vault": item.vault,
+        "state": item.state.value,
+        "last_point_at": _time(item.last_point_at),
+        "protected_at": _time(item.protected_at),
+        "base": item.base.point if item.base else None,
+        "replica": item.replica,
+    }
+
+
+def job_view(job: Job, transfer: Transfer | None = None) -> View:
+    """The job; while its transfer runs, with the transfer's progress."""
+    return {
+        "id": job.id,
+        "item_id": job.item_id,
+        "operation": job.operation.value,
+        "status": job.status.value,
+        "sub_tasks": [to_dict(task) for task in job.sub_tasks],
+        "planned_bytes": transfer.planned_bytes if transfer else job.planned_bytes,
+        "moved_bytes": transfer.copied_bytes if transfer else job.moved_bytes,
+        "started_at": _time(job.started_at),
+        "ended_at": _time(job.ended_at),
+        "error": to_dict(job.error) if job.error else None,
+        "slot": _time(job.slot),
+        "trace_id": job.trace_id,
+    }
+
+
+def point_view(point: Point) -> View:
+    return {
+        "id": point.id,
+        "item_id": point.item_id,
+        "job_id": point.job_id,
+        "created_at": _time(point.created_at),
+        "kind": point.kind.value,
+        "kind_reason": point.kind_reason,
+        "tiers": [tier.value for tier in point.tiers],
+        "size_bytes": point.size_bytes,
+        "changed_bytes": point.changed_bytes,
+        "copied_bytes": point.copied_bytes,
+        "cleared_bytes": point.cleared_bytes,
+        "worker_bytes": point.worker_bytes,
+        "repaired_bytes": point.repaired_bytes,
+        "requests": point.requests,
+        "seconds": point.seconds,
+        "expires_at": _time(point.expires_at),
+        "reasons": [{"rule": r.rule, "until": _time(r.until)} for r in point.reasons],
+        "source_snapshot": point.source.id if point.source else None,
+    }

@@ -1,0 +1,268 @@
+"""The whole pipeline on memory ports: a host that serves queues, timers and orchestrations.
+
+Time moves only when nothing else can happen. A `Crash` is `kill -9`: whatever the step was doing
+ends there, its message stays locked until the lock is over.
+"""
+
+import asyncio
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from functions.restores import ORCHESTRATOR, PARTS, parts_flow, restore_flow
+from shared.contracts.policy import parse_policy
+from shared.memory import MemoryPorts, memory_ports
+from shared.model.errors import VaultlineError
+from shared.model.ids import DiskUrl, ItemId, JobId, VaultName, item_id
+from shared.model.item import Item
+from shared.model.job import Job
+from shared.model.ledger import Versioned
+from shared.model.messages import COMMANDS, QUEUES, Outgoing
+from shared.model.pace import Pace
+from shared.model.point import Point
+from shared.model.ranges import PAGE_BYTES, PageRange
+from shared.model.vault import Vault, VaultKind
+from shared.steps import restore as restore_steps
+from shared.steps.commands import Accepted
+from shared.steps.dispatch import Delivery, dispatch
+from shared.steps.reconcile import reconcile
+from shared.steps.restore import RestoreStep
+from shared.steps.tick import tick
+
+DISK = DiskUrl("https://vlsource.blob.core.windows.net/disks/os.vhd")
+ITEM = item_id("os-disk")
+VAULT_URL = "https://vlvault.blob.core.windows.net/vault"
+POLICY = """
+name: gold
+time_zone: UTC
+schedule: {frequency: daily, at: ["02:00"]}
+instant_restore_days: 2
+retention: {daily: {keep: 30}}
+"""
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class World:
+    """One item's world: memory ports, the host that serves them, and a model of the disk."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.ports: MemoryPorts = memory_ports(pace=Pace(stall_seconds=60, rest_seconds=120))
+        self.random = Random(seed)
+        self.accepted: list[Accepted] = []
+        self.running: dict[JobId, dict[str, Any]] = {}
+        self.crashes = 0
+        self.sources: dict[str, bytes] = {}
+        self.requests = 0
+
+    async def set_up(self, policy: str = POLICY) -> None:
+        await self.ports.catalog.put_policy(parse_policy(policy))
+        await self.ports.catalog.put_vault(
+            Vault(
+                name=VaultName("vault"),
+                kind=VaultKind.STORAGE,
+                url=VAULT_URL,
+                created_at=self.ports.clock.now(),
+            )
+        )
+
+    # ------------------------------------------------------------ what people do
+
+    async def command(self, **fields: Any) -> str:
+        """Posts a command; returns its request id."""
+        import json
+
+        self.requests += 1
+        request_id = fields.setdefault("request_id", f"request-{self.requests}")
+        await self.ports.bus.send(
+            [Outgoing(queue=COMMANDS, message_id=request_id, body=json.dumps(fields, default=str))]
+        )
+        return str(request_id)
+
+    async def protect(self, source: DiskUrl = DISK, item: ItemId = ITEM) -> None:
+        await self.command(
+            type="protect", source=source, policy="gold", vault="vault", item_id=item
+        )
+
+    # ------------------------------------------------------------ the host
+
+    async def settle(self, limit: int = 400) -> None:
+        """Serves until nothing is under way, moving time on whenever it must."""
+        for _ in range(limit):
+            if await self._serve_one():
+                continue
+            if await self.survive(self._at_rest()):
+                return
+            await self._wait()
+        raise AssertionError("the work does not end")
+
+    async def _wait(self) -> None:
+        at = self.ports.bus.next_visible_at()
+        step = self.ports.clock.now() + timedelta(seconds=15)
+        self.ports.clock.set(min(at, step) if at and at > self.ports.clock.now() else step)
+        await self.survive(reconcile(self.ports))
+
+    async def _at_rest(self) -> bool:
+        if any(self.ports.bus.messages(queue) for queue in QUEUES) or self.running:
+            return False
+        items = [await self.item(id_) async for id_ in self.ports.catalog.items()]
+        return not any(
+            item and (item.snapshotting or item.transferring or item.expiry_due) for item in items
+        )
+
+    async def survive(self, work: Any) -> Any:
+        """Runs one piece of work; a crash or a transient failure ends it, nothing else."""
+        try:
+            return await work
+        except Crash:
+            self.crashes += 1
+        except BaseExceptionGroup as group:
+            if group.split(Crash)[0] is None:
+                raise
+            self.crashes += 1
+        except VaultlineError as error:
+            if not error.transient:
+                raise
+        return None
+
+    async def _serve_one(self) -> bool:
+        queues = [queue for queue in QUEUES if self.ports.bus.available(queue)]
+        choices = len(queues) + len(self.running)
+        if not choices:
+            return False
+        pick = self.random.randrange(choices)
+        if pick < len(queues):
+            await self._deliver(queues[pick])
+        else:
+            await self._orchestrate(list(self.running)[pick - len(queues)])
+        return True
+
+    async def _deliver(self, queue: str) -> None:
+        locked = self.ports.bus.receive(queue, self.random.randrange)
+        assert locked is not None
+        delivery = Delivery(
+            queue=queue,
+            message_id=locked.message.message_id,
+            lock_token=locked.lock_token,
+            body=locked.message.body.encode(),
+        )
+        try:
+            result = await dispatch(self.ports, delivery)
+            if isinstance(result, Accepted):
+                self.accepted.append(result)
+                if result.restore:
+                    self._start(result)
+        except Crash:
+            self.crashes += 1
+            return
+        except VaultlineError as error:
+            assert error.transient, error
+            self.ports.bus.abandon(locked)
+            return
+        try:
+            self.ports.bus.complete(locked)
+        except VaultlineError:
+            return  # dead-lettered by the step
+
+    def _start(self, accepted: Accepted) -> None:
+        self.running.setdefault(
+            accepted.job_id, {"item_id": accepted.item_id, "job_id": accepted.job_id}
+        )
+
+    async def _orchestrate(self, job: JobId) -> None:
+        """Runs an orchestration from its beginning: activities are repeatable, so replaying
+        them all after a crash asks more of them than Durable does."""
+        flow = restore_flow(SimpleContext(self.running[job]))
+        done, _ = await self._drive(flow)
+        if done:
+            del self.running[job]
+
+    async def _drive(self, flow: Generator[Any, Any, Any]) -> tuple[bool, Any]:
+        value = None
+        while True:
+            try:
+                asked = flow.send(value)
+            except StopIteration as stop:
+                return True, stop.value
+            try:
+                value = await self._answer(asked)
+            except Crash:
+                self.crashes += 1
+                return False, None
+            except VaultlineError as error:
+                assert error.transient, error
+                return False, None
+
+    async def _answer(self, asked: Any) -> Any:
+        kind, name, given = asked
+        if kind == "all":
+            return [await self._answer(each) for each in given]
+        if kind == "sub":
+            assert name == PARTS
+            flow = parts_flow(SimpleContext(given))
+            value = None
+            while True:
+                try:
+                    value = await self._answer(flow.send(value))
+                except StopIteration as stop:
+                    return stop.value
+        return await self._activity(name, given)
+
+    async def _activity(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        subject = RestoreStep(
+            item_id=given["item_id"], job_id=given["job_id"], part=given.get("part")
+        )
+        steps: dict[str, Any] = {
+            "restore_prepare": restore_steps.prepare_target,
+            "restore_plan": restore_steps.plan_restore,
+            "restore_copy": restore_steps.copy_restore_part,
+            "restore_finish": restore_steps.finish_restore,
+        }
+        try:
+            if name == "restore_fail":
+                error = VaultlineError(given["error"]["message"], code=given["error"]["code"])
+                await restore_steps.fail_restore(self.ports, subject, error)
+                return {"value": None, "error": None}
+            return {"value": await steps[name](self.ports, subject), "error": None}
+        except VaultlineError as error:
+            if error.transient:
+                raise
+            return {"value": None, "error": {"code": error.code, "message": str(error)}}
+
+    # ------------------------------------------------------------ looking
+
+    async def item(self, id_: ItemId = ITEM) -> Item | None:
+        row = await self.ports.ledger.get(id_, Item)
+        return row.record if row else None
+
+    async def points(self, id_: ItemId = ITEM) -> list[Point]:
+        rows = [row.record async for row in self.ports.ledger.rows(id_, Point)]
+        return sorted(rows, key=lambda point: point.created_at)
+
+    async def jobs(self, id_: ItemId = ITEM) -> list[Job]:
+        rows = [row.record async for row in self.ports.ledger.rows(id_, Job)]
+        return sorted(rows, key=lambda job: job.started_at)
+
+
+@dataclass
+class SimpleContext:
+    """What an orchestrator asks of Durable, as plain tuples."""
+
+    request: dict[str, Any]
+
+    def get_input(self) -> dict[str, Any]:
+        return self.request
+
+    def call_activity(self, name: str, given: Any) -> tuple[str, str, Any]:
+        return ("activity", name, given)
+
+    def call_sub_orchestrator(self, name: str, given: Any) -> tuple[str, str, Any]:
+        return ("sub", name, given)
+
+    def task_all(self, tasks: list[Any]) -> tuple[str, str, Any]:
+        return ("all", "", tasks)
