@@ -7,12 +7,15 @@ failures are retried inside the activity: Durable's own retry can hang beside a 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
+from dataclasses import fields, is_dataclass
+from itertools import count
 from typing import Any
 
 import azure.durable_functions as df
 
 from functions.runtime import ports
 from shared import telemetry
+from shared.codec import from_plain, to_dict
 from shared.model.errors import VaultlineError
 from shared.ports import Ports
 from shared.steps import restore as steps
@@ -66,38 +69,43 @@ def _restore(context: df.DurableOrchestrationContext, request: Message) -> Yield
     prepared = yield context.call_activity("restore_prepare", request)
     if prepared["error"]:
         return prepared["error"]
-    planned = yield context.call_activity("restore_plan", request)
-    while planned["value"]:
-        failure = yield from _copy(context, request, planned["value"])
-        if failure:
-            return failure
-        planned = yield context.call_activity("restore_plan", request)
-    if planned["error"]:
-        return planned["error"]
+    failure = yield from _converge(context, request)
+    if failure:
+        return failure
     finished = yield context.call_activity("restore_finish", request)
     return finished["error"]
 
 
-def _copy(context: df.DurableOrchestrationContext, request: Message, parts: int) -> Yields:
-    for first in range(0, parts, CHILDREN):
-        last = min(first + CHILDREN, parts)
-        span = {**request, "first": first, "last": last}
-        failure = yield context.call_sub_orchestrator(PARTS, span)
-        if failure:
-            return failure
+def _converge(context: df.DurableOrchestrationContext, request: Message) -> Yields:
+    """Plan and copy, then audit, until there is nothing left to do; the failure, or None."""
+    for round_ in count():
+        planned = yield context.call_activity("restore_plan", {**request, "round": round_})
+        plan = planned["value"]
+        if planned["error"] or not plan:
+            return planned["error"]
+        for first in range(0, plan["parts"], CHILDREN):
+            last = min(first + CHILDREN, plan["parts"])
+            some = {**request, "plan": plan, "first": first, "last": last}
+            failure = yield context.call_sub_orchestrator(PARTS, some)
+            if failure:
+                return failure
     return None
+
+
+def restore_step(request: Message) -> RestoreStep:
+    """An activity's input as the steps know it."""
+    known = {field.name for field in fields(RestoreStep)}
+    return from_plain(RestoreStep, {key: request[key] for key in known & request.keys()})
 
 
 async def _run(request: Message, step: Callable[[Ports, RestoreStep], Awaitable[Any]]) -> Message:
     """One activity: the step's result, or its permanent error, as plain values."""
-    subject = RestoreStep(
-        item_id=request["item_id"], job_id=request["job_id"], part=request.get("part")
-    )
+    subject = restore_step(request)
     with telemetry.span("restore activity", request.get("traceparent", "")):
         try:
-            return {"value": await _patiently(step, subject), "error": None}
+            return {"value": plain(await _patiently(step, subject)), "error": None}
         except VaultlineError as error:
-            return {"value": None, "error": _plain(error)}
+            return {"value": None, "error": to_dict(error.detail())}
 
 
 async def _patiently(
@@ -113,13 +121,9 @@ async def _patiently(
     raise AssertionError("unreachable")
 
 
-def _plain(error: VaultlineError) -> Message:
-    detail = error.detail()
-    return {
-        "code": detail.code,
-        "message": detail.message,
-        "recommended_action": detail.recommended_action,
-    }
+def plain(value: Any) -> Any:
+    """A step's result as an orchestration may keep it."""
+    return to_dict(value) if is_dataclass(value) else value
 
 
 @blueprint.activity_trigger(input_name="request", activity="restore_prepare")

@@ -1,22 +1,20 @@
 """The worker process's one set of ports, made when the first function needs it."""
 
-import asyncio
+from functools import cache
 
 from shared.config import read_settings
+from shared.exporting import export_telemetry
 from shared.ports import Ports
-from shared.wiring import wire
+from shared.wiring import process_wiring
 
-_ports: asyncio.Task[Ports] | None = None
+
+@cache
+def _begin_telemetry() -> None:
+    export_telemetry(read_settings().telemetry)
 
 
 async def ports() -> Ports:
     """The same ports for every function of this process: their connections are kept open.
-    Raises `Invalid` naming the setting that is missing; the next call tries again."""
-    global _ports
-    if _ports is None:
-        _ports = asyncio.create_task(wire(read_settings()))
-    try:
-        return await asyncio.shield(_ports)
-    except Exception:
-        _ports = None
-        raise
+    Raises `Invalid` naming the setting that is missing."""
+    _begin_telemetry()
+    return process_wiring().ports()

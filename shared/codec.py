@@ -39,6 +39,15 @@ def from_json(kind: type[T], text: str | bytes) -> T:
     return value
 
 
+def from_plain(kind: type[T], values: Any) -> T:
+    """The `kind` that plain values (of JSON) describe. Raises `Invalid`."""
+    try:
+        value: T = _adapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise Invalid(explain(error)) from None
+    return value
+
+
 def explain(error: ValidationError) -> str:
     """A validation error as one line for people: each wrong field and why, without its value."""
     rows = [f"{_where(row['loc'])}{row['msg']}" for row in error.errors(include_url=False)]

@@ -23,6 +23,9 @@ TAG = "vaultline_tag"
 CHAIN = "vaultline_chain"
 """Metadata of the snapshots that we take, beside the blob's own. The chain is kept there, too,
 since what a snapshot's creation time says is not documented."""
+IMAGE_TAG = "vaultline_image"
+"""Metadata of the images that we make. Another name: a snapshot that others take of such an
+image inherits it, and must not pass for one of ours."""
 LISTING_ROWS = 10_000
 """Most ranges of one answer (the service's own limit)."""
 
@@ -135,6 +138,7 @@ def state_of(disk: DiskUrl, properties: BlobProperties) -> DiskState:
         size_bytes=int(properties.size),
         chain=_chain(properties),
         etag=str(properties.etag),
+        tag=(properties.metadata or {}).get(IMAGE_TAG, ""),
     )
 
 

@@ -16,7 +16,7 @@ from azure.storage.blob.aio import BlobLeaseClient
 
 from shared.azure.accounts import Accounts
 from shared.azure.containers import in_container
-from shared.azure.disks import if_matches, read_properties, state_of
+from shared.azure.disks import IMAGE_TAG, if_matches, read_properties, state_of
 from shared.azure.errors import error_code, translated
 from shared.model.disk import DiskState, EpochFence, Fence
 from shared.model.errors import SourceGone, StaleEpoch
@@ -45,7 +45,7 @@ class AzureImages:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def create(self, disk: DiskUrl, size_bytes: int) -> DiskState:
+    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
         place = self._accounts.place(disk)
         blob = place.client()
         with translated(disk):
@@ -53,7 +53,10 @@ class AzureImages:
             await in_container(
                 place,
                 lambda: blob.create_page_blob(
-                    size_bytes, match_condition=MatchConditions.IfMissing, retry_total=0
+                    size_bytes,
+                    metadata={IMAGE_TAG: tag} if tag else None,
+                    match_condition=MatchConditions.IfMissing,
+                    retry_total=0,
                 ),
             )
         return state_of(disk, await read_properties(blob, disk))

@@ -135,7 +135,7 @@ def _added(batch: ServiceBusMessageBatch, message: ServiceBusMessage) -> bool:
 async def _suspend(receiver: ServiceBusReceiver, token: UUID, code: str, reason: str) -> None:
     """Dead-letters by lock token. No public method of the SDK takes a token without its message;
     this is what its own `dead_letter_message` calls for messages that came over no link."""
-    await receiver._settle_message_via_mgmt_link(
+    await receiver._settle_message_via_mgmt_link(  # type: ignore[no-untyped-call]
         "suspended",
         [token],
         dead_letter_details={

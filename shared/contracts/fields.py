@@ -70,10 +70,20 @@ class Whole:
         return value
 
 
+def container_url(text: str) -> str:
+    """The URL of a container, without a slash at its end. Raises `Invalid`."""
+    return _plain_url(text.rstrip("/"), "…/CONTAINER", 1)
+
+
 def _disk_url(text: str) -> str:
-    """A blob's URL. The value is never repeated in a refusal: it may hold a SAS (invariant 10)."""
     if text.lower().startswith("/subscriptions/"):
         raise Invalid("managed disks and virtual machines are not supported yet: give a blob's URL")
+    return _plain_url(text, "…/CONTAINER/BLOB", 2)
+
+
+def _plain_url(text: str, form: str, names: int) -> str:
+    """A URL whose path has at least so many names. Its text is never repeated in a refusal: it
+    may hold a SAS (invariant 10)."""
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -81,13 +91,13 @@ def _disk_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable or len(text) > URL_CHARACTERS:
-        raise Invalid("must be a blob's URL: https://ACCOUNT.blob.core.windows.net/CONTAINER/BLOB")
-    if parts.query or parts.fragment or parts.username is not None or "?" in text:
+        raise Invalid(f"must be a URL: https://ACCOUNT.blob.core.windows.net{form[1:]}")
+    if parts.username is not None or any(mark in text for mark in "?#"):
         raise Invalid("must be a plain URL without SAS, key, query or snapshot: the app signs in")
-    if len([piece for piece in parts.path.split("/") if piece]) < 2:
-        raise Invalid("must name a container and a blob: …/CONTAINER/BLOB")
     if any(ord(character) <= 32 or ord(character) == 127 for character in text):
         raise Invalid("must not hold spaces or control characters: write them as %20 and the like")
+    if len([name for name in parts.path.split("/") if name]) < names:
+        raise Invalid(f"must name {form}")
     return text
 
 

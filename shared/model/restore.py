@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from shared.model.disk import LeaseFence, Snapshot
 from shared.model.ids import DiskUrl, PointId
-from shared.model.plan import PlanRef
 
 PREPARE = "Prepare target"
 COPY = "Copy data to target"
@@ -16,8 +15,6 @@ SUB_TASKS = (PREPARE, COPY, VERIFY, HAND_OVER)
 @dataclass(frozen=True, kw_only=True)
 class RestoreWork:
     """`source` is the point's snapshot that is read; `safety` what the original disk held before.
-
-    `plan` is the current round's; the first copies, later ones put right what an audit found.
     """
 
     point: PointId
@@ -26,8 +23,6 @@ class RestoreWork:
     original: bool
     lease_id: str
     safety: Snapshot | None = None
-    plan: PlanRef | None = None
-    rounds: int = 0
 
     @property
     def fence(self) -> LeaseFence:

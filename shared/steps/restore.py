@@ -53,6 +53,8 @@ class RestoreStep:
 
     item_id: ItemId
     job_id: JobId
+    round: int = 0
+    plan: PlanRef | None = None
     part: int | None = None
 
 
@@ -107,48 +109,50 @@ async def _make_target(ports: Ports, request: RestoreStep, work: RestoreWork) ->
 
 
 @step("plan restore")
-async def plan_restore(ports: Ports, request: RestoreStep) -> int:
-    """Writes the next round's plan and returns how many parts it has: 0 means that the target is
-    as the point. The first round copies; later ones are audits. Raises when they do not end."""
+async def plan_restore(ports: Ports, request: RestoreStep) -> PlanRef | None:
+    """Writes the plan of one round; None means that the target is as the point.
+
+    Round 0 copies; later ones are audits. The round comes from the orchestration and the plan
+    goes back to it: a repeat of this activity must neither skip a round nor change a plan that
+    parts are being copied by. Raises when the rounds do not end.
+    """
     work = await _work(ports, request)
-    if work.rounds >= ROUNDS_LIMIT:
+    if request.round >= ROUNDS_LIMIT:
         raise VaultlineError(
-            f"after {work.rounds} rounds {work.target} still differs from point {work.point}",
+            f"after {request.round} rounds {work.target} still differs from point {work.point}",
             code="AuditFailed",
         )
     item = (await the(ports, request.item_id, Item)).record
     state = await ports.images.lease(work.target, work.lease_id)
     if state.size_bytes != work.source.size_bytes:
-        state = await ports.images.resize(state, work.source.size_bytes, work.fence)
-    ops = await _operations(ports, item, work)
-    url = plans_of(item.replica, f"{request.job_id}/{work.rounds}-{uuid4().hex}")
-    plan = reference(url, ops)
-    if ops:
-        await ports.plans.put(url, ops)
-    await _note_plan(ports, request, work, plan)
-    return plan.parts
+        await ports.images.resize(state, work.source.size_bytes, work.fence)
+    ops = await _operations(ports, item, work, request.round)
+    plan = reference(plans_of(item.replica, f"{request.job_id}/{request.round}-{uuid4().hex}"), ops)
+    await _note_plan(ports, request, plan)
+    if not ops:
+        return None
+    await ports.plans.put(plan.url, ops)
+    return plan
 
 
-async def _note_plan(ports: Ports, request: RestoreStep, work: RestoreWork, plan: PlanRef) -> None:
+async def _note_plan(ports: Ports, request: RestoreStep, plan: PlanRef) -> None:
     def noted(job: Job) -> Job:
-        planned = replace(work, plan=plan, rounds=work.rounds + 1)
-        changed = replace(
-            job, detail=to_json(planned), planned_bytes=job.planned_bytes + plan.copy_bytes
-        )
-        return changed if plan.parts else _tasks(changed, COPY, VERIFY, ports)
+        before = job.planned_bytes if request.round else 0
+        planned = replace(job, planned_bytes=before + plan.copy_bytes)
+        return planned if plan.parts else _tasks(planned, COPY, VERIFY, ports)
 
     await _moved_on(ports, request, noted)
 
 
-async def _operations(ports: Ports, item: Item, work: RestoreWork) -> list[PageOp]:
+async def _operations(ports: Ports, item: Item, work: RestoreWork, round_: int) -> list[PageOp]:
     tally = Tally()
     source = await tally.all(ports.disks.allocated(work.source))
-    if work.rounds == 0 and work.original:
+    if round_ == 0 and work.original:
         region = await _region(ports, item, work, tally)
         if region is not None:
             return plan_region(region, source)
     target = await tally.all(ports.disks.allocated(work.target))
-    return (plan_audit if work.rounds else plan_whole)(source, target)
+    return (plan_audit if round_ else plan_whole)(source, target)
 
 
 async def _region(
@@ -179,13 +183,13 @@ async def _region(
 async def copy_restore_part(ports: Ports, request: RestoreStep) -> int:
     """Carries out one part of the current plan; returns the bytes that it copied."""
     work = await _work(ports, request)
-    assert work.plan is not None
+    assert request.plan is not None
     assert request.part is not None
     errand = Errand(
         target=work.target,
         source=work.source,
         fence=work.fence,
-        ops=await _part(ports, work.plan, request.part),
+        ops=await _part(ports, request.plan, request.part),
     )
     copied = await carry_out(ports, errand)
     await _moved_on(

@@ -4,33 +4,30 @@ Time moves only when nothing else can happen. A `Crash` is `kill -9`: whatever t
 ends there, its message stays locked until the lock is over.
 """
 
-import asyncio
+import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
-from functions.restores import ORCHESTRATOR, PARTS, parts_flow, restore_flow
+from functions.restores import PARTS, parts_flow, plain, restore_flow, restore_step
+from shared.codec import to_dict
 from shared.contracts.policy import parse_policy
 from shared.memory import MemoryPorts, memory_ports
 from shared.model.errors import VaultlineError
 from shared.model.ids import DiskUrl, ItemId, JobId, VaultName, item_id
 from shared.model.item import Item
 from shared.model.job import Job
-from shared.model.ledger import Versioned
 from shared.model.messages import COMMANDS, QUEUES, Outgoing
 from shared.model.pace import Pace
 from shared.model.point import Point
-from shared.model.ranges import PAGE_BYTES, PageRange
+from shared.model.ranges import PageRange
 from shared.model.vault import Vault, VaultKind
 from shared.steps import restore as restore_steps
 from shared.steps.commands import Accepted
 from shared.steps.dispatch import Delivery, dispatch
 from shared.steps.reconcile import reconcile
-from shared.steps.restore import RestoreStep
-from shared.steps.tick import tick
 
 DISK = DiskUrl("https://vlsource.blob.core.windows.net/disks/os.vhd")
 ITEM = item_id("os-disk")
@@ -75,8 +72,6 @@ class World:
 
     async def command(self, **fields: Any) -> str:
         """Posts a command; returns its request id."""
-        import json
-
         self.requests += 1
         request_id = fields.setdefault("request_id", f"request-{self.requests}")
         await self.ports.bus.send(
@@ -161,7 +156,8 @@ class World:
             self.crashes += 1
             return
         except VaultlineError as error:
-            assert error.transient, error
+            if not error.transient:
+                raise
             self.ports.bus.abandon(locked)
             return
         try:
@@ -195,7 +191,8 @@ class World:
                 self.crashes += 1
                 return False, None
             except VaultlineError as error:
-                assert error.transient, error
+                if not error.transient:
+                    raise
                 return False, None
 
     async def _answer(self, asked: Any) -> Any:
@@ -214,9 +211,7 @@ class World:
         return await self._activity(name, given)
 
     async def _activity(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        subject = RestoreStep(
-            item_id=given["item_id"], job_id=given["job_id"], part=given.get("part")
-        )
+        subject = restore_step(given)
         steps: dict[str, Any] = {
             "restore_prepare": restore_steps.prepare_target,
             "restore_plan": restore_steps.plan_restore,
@@ -228,17 +223,24 @@ class World:
                 error = VaultlineError(given["error"]["message"], code=given["error"]["code"])
                 await restore_steps.fail_restore(self.ports, subject, error)
                 return {"value": None, "error": None}
-            return {"value": await steps[name](self.ports, subject), "error": None}
+            return {"value": plain(await steps[name](self.ports, subject)), "error": None}
         except VaultlineError as error:
             if error.transient:
                 raise
-            return {"value": None, "error": {"code": error.code, "message": str(error)}}
+            return {"value": None, "error": to_dict(error.detail())}
 
     # ------------------------------------------------------------ looking
 
     async def item(self, id_: ItemId = ITEM) -> Item | None:
         row = await self.ports.ledger.get(id_, Item)
         return row.record if row else None
+
+    async def restored_original(self, expected: bytes) -> None:
+        """The original disk holds `expected`, nobody leases it, no point is pinned."""
+        blob = self.ports.storage.blob(DISK)
+        assert blob.pages.read(PageRange(0, blob.size_bytes)) == expected
+        assert not blob.lease_id
+        assert not any(point.pins for point in await self.points())
 
     async def points(self, id_: ItemId = ITEM) -> list[Point]:
         rows = [row.record async for row in self.ports.ledger.rows(id_, Point)]

@@ -1,0 +1,100 @@
+"""What the simulation's tests share: a changing disk, its backups, and the oracle of bytes."""
+
+from datetime import timedelta
+
+from shared.model.disk import Snapshot
+from shared.model.ids import DiskUrl
+from shared.model.point import Point
+from shared.model.ranges import PageRange
+from shared.steps.tick import tick
+from tests.sim.world import DISK, ITEM, World
+
+MIB = 1024 * 1024
+SIZE = 24 * MIB
+
+
+def content(world: World, image: Snapshot | DiskUrl) -> bytes:
+    version = world.ports.storage.version(image)
+    if not version.size_bytes:
+        return b""
+    return version.pages.read(PageRange(0, version.size_bytes))
+
+
+def scribble(world: World, times: int = 6) -> None:
+    """Random writes and clears, as a file system makes them."""
+    size = world.ports.storage.blob(DISK).size_bytes
+    for _ in range(times):
+        start = world.random.randrange(size // 512) * 512
+        end = min(size, start + world.random.choice([512, 4096, 65536, 5 * MIB]))
+        if world.random.random() < 0.3:
+            world.ports.storage.erase(DISK, PageRange(start, end))
+        else:
+            world.ports.storage.put(DISK, start, world.random.randbytes(end - start))
+
+
+async def started(seed: int = 0, size: int = SIZE) -> World:
+    """A protected disk with some content, before its first backup."""
+    world = World(seed)
+    await world.set_up()
+    world.ports.storage.create(DISK, size)
+    if size:
+        scribble(world)
+    await world.protect()
+    await world.settle()
+    return world
+
+
+async def scheduled(world: World) -> None:
+    """The next slot comes; the schedule makes a backup."""
+    now = world.ports.clock.now()
+    at = now.replace(hour=2, minute=0, second=30)
+    world.ports.clock.set(at if at > now else at + timedelta(days=1))
+    await world.survive(tick(world.ports))
+    await world.settle()
+
+
+async def backup(world: World) -> None:
+    await world.command(type="backup-now", item_id=ITEM)
+    await world.settle()
+
+
+async def restore(world: World, point: Point, target: DiskUrl | None = None) -> DiskUrl:
+    """The point restored to a new disk, by the pipeline."""
+    url = target or DiskUrl(f"{DISK}-restored-{world.requests}")
+    await world.command(
+        type="restore", item_id=ITEM, point=point.id, target={"kind": "alternate", "url": url}
+    )
+    await world.settle()
+    return url
+
+
+class Truth:
+    """What the source held at each snapshot, noted when it was taken."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.held: dict[str, bytes] = {}
+        take = world.ports.storage.snapshot
+
+        def noting(blob, tag):  # type: ignore[no-untyped-def]
+            snapshot = take(blob, tag)
+            if blob.url == DISK:
+                self.held[snapshot.id] = content(world, snapshot)
+            return snapshot
+
+        world.ports.storage.snapshot = noting  # type: ignore[method-assign]
+
+    def at(self, point: Point) -> bytes:
+        return self.held[_source_id(self.world, point)]
+
+
+def _source_id(world: World, point: Point) -> str:
+    """The id of the source snapshot that the point was made of: named by its time."""
+    return f"{point.created_at:%Y-%m-%dT%H:%M:%S.%f}0Z"
+
+
+async def restore_all(world: World, truth: Truth) -> None:
+    """Every point to a new disk; equal bytes."""
+    for point in await world.points():
+        if not point.expiring:
+            assert content(world, await restore(world, point)) == truth.at(point), point.id
