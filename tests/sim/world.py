@@ -15,11 +15,11 @@ from functions.restores import PARTS, parts_flow, plain, restore_flow, restore_s
 from shared.codec import to_dict
 from shared.contracts.policy import parse_policy
 from shared.memory import MemoryPorts, memory_ports
-from shared.model.errors import VaultlineError
+from shared.model.errors import Transient, VaultlineError
 from shared.model.ids import DiskUrl, ItemId, JobId, VaultName, item_id
 from shared.model.item import Item
 from shared.model.job import Job
-from shared.model.messages import COMMANDS, QUEUES, Outgoing
+from shared.model.messages import COMMANDS, QUEUES, ExpirePoints, Outgoing
 from shared.model.pace import Pace
 from shared.model.point import Point
 from shared.model.ranges import PageRange
@@ -28,6 +28,7 @@ from shared.steps import restore as restore_steps
 from shared.steps.commands import Accepted
 from shared.steps.dispatch import Delivery, dispatch
 from shared.steps.reconcile import reconcile
+from shared.steps.retention import expire_points
 
 DISK = DiskUrl("https://vlsource.blob.core.windows.net/disks/os.vhd")
 ITEM = item_id("os-disk")
@@ -74,10 +75,14 @@ class World:
         """Posts a command; returns its request id."""
         self.requests += 1
         request_id = fields.setdefault("request_id", f"request-{self.requests}")
-        await self.ports.bus.send(
-            [Outgoing(queue=COMMANDS, message_id=request_id, body=json.dumps(fields, default=str))]
-        )
-        return str(request_id)
+        body = json.dumps(fields, default=str)
+        message = Outgoing(queue=COMMANDS, message_id=request_id, body=body)
+        while True:
+            try:
+                await self.ports.bus.send([message])
+            except Transient:
+                continue  # whoever posts a command repeats it until it is taken
+            return str(request_id)
 
     async def protect(self, source: DiskUrl = DISK, item: ItemId = ITEM) -> None:
         await self.command(
@@ -89,14 +94,19 @@ class World:
     async def settle(self, limit: int = 400) -> None:
         """Serves until nothing is under way, moving time on whenever it must."""
         for _ in range(limit):
-            if await self._serve_one():
+            if await self.serve_one():
                 continue
             if await self.survive(self._at_rest()):
                 return
-            await self._wait()
+            await self.wait()
         raise AssertionError("the work does not end")
 
-    async def _wait(self) -> None:
+    async def expire(self) -> None:
+        """A retention run."""
+        await expire_points(self.ports, ExpirePoints(item_id=ITEM))
+
+    async def wait(self) -> None:
+        """Time passes: to the next message, or a while; the reconciler's timer fires."""
         at = self.ports.bus.next_visible_at()
         step = self.ports.clock.now() + timedelta(seconds=15)
         self.ports.clock.set(min(at, step) if at and at > self.ports.clock.now() else step)
@@ -125,9 +135,10 @@ class World:
                 raise
         return None
 
-    async def _serve_one(self) -> bool:
-        queues = [queue for queue in QUEUES if self.ports.bus.available(queue)]
-        choices = len(queues) + len(self.running)
+    async def serve_one(self, *only: str) -> bool:
+        """One message, or one orchestration, picked at random; False where there is none."""
+        queues = [queue for queue in only or QUEUES if self.ports.bus.available(queue)]
+        choices = len(queues) + (0 if only else len(self.running))
         if not choices:
             return False
         pick = self.random.randrange(choices)
