@@ -12,7 +12,7 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("health")
 @blueprint.route(route="health", methods=["GET"])
-async def health(request: func.HttpRequest) -> func.HttpResponse:
+async def health(req: func.HttpRequest) -> func.HttpResponse:
     """200 where the app can reach its tables; 503 with the reason where it cannot."""
     try:
         vaults = await (await ports()).catalog.vaults()

@@ -33,7 +33,7 @@ LISTING_ROWS = 10_000
 class AzureDisks:
     def __init__(self, accounts: Accounts, listing_rows: int = LISTING_ROWS) -> None:
         self._accounts = accounts
-        self._listing_rows = listing_rows
+        self.listing_rows = listing_rows
 
     async def state(self, disk: DiskUrl) -> DiskState:
         return state_of(disk, await read_properties(self._accounts.place(disk).client(), disk))
@@ -79,7 +79,7 @@ class AzureDisks:
 
     async def allocated(self, image: Snapshot | DiskUrl) -> AsyncIterator[list[PageRange]]:
         disk, client = self._image(image)
-        pages = client.list_page_ranges(results_per_page=self._listing_rows).by_page()
+        pages = client.list_page_ranges(results_per_page=self.listing_rows).by_page()
         async for changes in _listing(pages, disk, Transient):
             yield [change.range for change in changes]
 
@@ -90,7 +90,7 @@ class AzureDisks:
         if disk != since.disk:
             raise ChainBroken(f"snapshot {since.id} is of {since.disk}, not of {disk}")
         pages = client.list_page_ranges(
-            previous_snapshot=since.id, results_per_page=self._listing_rows
+            previous_snapshot=since.id, results_per_page=self.listing_rows
         ).by_page()
         async for changes in _listing(pages, disk, ChainBroken):
             yield changes

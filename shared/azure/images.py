@@ -21,6 +21,7 @@ from shared.azure.errors import error_code, translated
 from shared.model.disk import DiskState, EpochFence, Fence
 from shared.model.errors import SourceGone, StaleEpoch
 from shared.model.ids import DiskUrl, Epoch
+from shared.model.image_size import check_image_size
 from shared.model.ranges import PageRange
 from shared.ports import ReadGrant
 
@@ -48,6 +49,7 @@ class AzureImages:
     async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
         place = self._accounts.place(disk)
         blob = place.client()
+        check_image_size(size_bytes)
         with translated(disk):
             # Not repeated by the SDK: after a lost answer the repeat would meet its own image.
             await in_container(
@@ -89,6 +91,7 @@ class AzureImages:
     async def resize(self, state: DiskState, size_bytes: int, fence: Fence) -> DiskState:
         """Resizing takes no condition on the sequence number; but the etag read together with it
         changes whenever it does, and so stands for it."""
+        check_image_size(size_bytes)
         blob = self._accounts.place(state.url).client()
         properties = await read_properties(blob, state.url)
         _check(state, properties, fence)

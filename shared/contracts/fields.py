@@ -125,7 +125,7 @@ def _request_id(text: str) -> str:
 ItemIdField = Annotated[
     str,
     checked(ids.item_id),
-    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{1,38}[a-z0-9]$"}),
+    WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]?$"}),
 ]
 
 

@@ -13,7 +13,8 @@ from shared.memory.images import MemoryImages
 from shared.memory.ledger import MemoryLedger
 from shared.memory.plans import MemoryPlans
 from shared.memory.storage import MemoryStorage
-from shared.ports import Pace, Ports
+from shared.model.pace import Pace
+from shared.ports import Ports
 
 __all__ = [
     "DeadLetter",

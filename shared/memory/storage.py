@@ -13,11 +13,9 @@ from shared.memory.pages import PageImage
 from shared.model.disk import DiskState, EpochFence, Fence, LeaseFence, Snapshot
 from shared.model.errors import AlreadyExists, Invalid, SourceGone, StaleEpoch, TargetBusy
 from shared.model.ids import DiskUrl, Epoch
-from shared.model.ranges import PAGE_BYTES, TRANSFER_UNIT_BYTES, PageRange
+from shared.model.image_size import check_image_size
+from shared.model.ranges import TRANSFER_UNIT_BYTES, PageRange
 from shared.ports import Clock
-
-LARGEST_BYTES = 8 * 1024**4
-"""A page blob ends here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +91,7 @@ class MemoryStorage:
     def create(self, url: DiskUrl, size_bytes: int, tag: str = "") -> DiskState:
         """A blob of zeros. Raises `AlreadyExists`."""
         self.check_url(url)
-        if not 0 <= size_bytes <= LARGEST_BYTES or size_bytes % PAGE_BYTES:
-            raise Invalid(f"a page blob cannot have {size_bytes} bytes")
+        check_image_size(size_bytes)
         if url in self._blobs:
             raise AlreadyExists(f"{url} exists already")
         version = self._version()
@@ -124,6 +121,7 @@ class MemoryStorage:
 
     def resize(self, url: DiskUrl, size_bytes: int) -> DiskState:
         blob = self.blob(url)
+        check_image_size(size_bytes)
         pages = blob.pages
         if size_bytes < blob.size_bytes:
             pages = pages.cleared(PageRange(size_bytes, blob.size_bytes))

@@ -23,15 +23,15 @@ Epoch = NewType("Epoch", int)
 """The fencing number of one round of one transfer; grows by one, kept by the ledger."""
 NO_EPOCH = Epoch(0)
 
-_ITEM = re.compile(r"[a-z0-9](?:[a-z0-9-]{1,38})[a-z0-9]")
+_ITEM = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,148})[A-Za-z0-9]")
 
 
 def item_id(text: str) -> ItemId:
-    """3–40 of `a-z 0-9 -`, neither first nor last a hyphen. Raises `Invalid`."""
+    """1–40 of `a-z 0-9 -`, neither first nor last a hyphen. Raises `Invalid`."""
     if not _ITEM.fullmatch(text):
         raise Invalid(
-            f"'{text[:60]}' is not an item id: 3 to 40 lower-case letters, digits or hyphens, "
+            f"'{text[:60]}' is not an item id: 1 to 40 lower-case letters, digits or hyphens, "
             "beginning and ending with a letter or digit"
         )
     return ItemId(text)

@@ -1,0 +1,1 @@
+"""Durable Functions: an event-sourced task hub that drives the real Python SDK out of process."""

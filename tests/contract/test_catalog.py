@@ -1,0 +1,77 @@
+"""Policies, vaults and the listings of items and jobs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+
+from shared.model.errors import NotFound
+from shared.model.ids import JobId, PolicyName, VaultName
+from shared.model.policy import Policy, RetentionRule, Rule, Schedule, Week, Weekday
+from shared.model.vault import Vault, VaultKind
+from tests.contract.worlds import World
+
+AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def policy(name: str) -> Policy:
+    return Policy(
+        name=PolicyName(name),
+        schedule=Schedule(at=(time(2), time(14, 30)), on=frozenset({Weekday.SUNDAY})),
+        retention=(RetentionRule(rule=Rule.MONTHLY, keep=12, week=Week.LAST, day=0),),
+        document={"name": name, "retention": {"daily": {"keep": 30}}},
+    )
+
+
+async def test_a_policy_is_read_as_written_and_replaced(world: World) -> None:
+    gold = policy(f"gold-{world.item()}")
+    with pytest.raises(NotFound, match=gold.name):
+        await world.ports.catalog.policy(gold.name)
+    await world.ports.catalog.put_policy(gold)
+    assert await world.ports.catalog.policy(gold.name) == gold
+    second = replace(gold, version=2)
+    await world.ports.catalog.put_policy(second)
+    assert await world.ports.catalog.policy(gold.name) == second
+    assert [each for each in await world.ports.catalog.policies() if each.name == gold.name] == [
+        second
+    ]
+
+
+async def test_a_vault_is_read_as_written(world: World) -> None:
+    name = VaultName(f"vault-{world.item()}")
+    vault = Vault(name=name, kind=VaultKind.STORAGE, url=world.vault_root, created_at=AT)
+    with pytest.raises(NotFound, match=name):
+        await world.ports.catalog.vault(name)
+    await world.ports.catalog.put_vault(vault)
+    assert await world.ports.catalog.vault(name) == vault
+    assert vault in await world.ports.catalog.vaults()
+
+
+async def test_items_are_listed_until_they_are_forgotten(world: World) -> None:
+    catalog, items = world.ports.catalog, sorted(world.item() for _ in range(3))
+    for item in [*items, items[0]]:
+        await catalog.note_item(item)
+    assert [item async for item in catalog.items() if item in items] == items
+    for _ in range(2):
+        await catalog.forget_item(items[1])
+    assert [item async for item in catalog.items() if item in items] == [items[0], items[2]]
+
+
+async def test_jobs_are_listed_by_day_newest_first(world: World) -> None:
+    catalog, item = world.ports.catalog, world.item()
+    ages = {"a": 0, "b": 1, "c": 23, "d": 24 + 6, "e": 24 * 3}
+    noon = datetime(2026, 3, 4, 23, 59, tzinfo=UTC)
+    for name, hours in ages.items():
+        for _ in range(2):
+            await catalog.note_job(JobId(f"{item}.{name}"), noon - timedelta(hours=hours))
+
+    async def names(days: int) -> str:
+        jobs = [job async for job in catalog.jobs(noon, days)]
+        return "".join(job.rpartition(".")[2] for job in jobs if job.startswith(item))
+
+    assert [await names(1), await names(2), await names(3), await names(4)] == [
+        "abc",
+        "abcd",
+        "abcd",
+        "abcde",
+    ]
