@@ -73,9 +73,7 @@ def export_telemetry(setting: str) -> None:
     spans, measures = _exporters(setting)
     resource = Resource.create({"service.name": "vaultline"})
     tracing = TracerProvider(resource=resource)
-    tracing.add_span_processor(
-        BatchSpanProcessor(spans, schedule_delay_millis=EXPORT_MILLISECONDS)
-    )
+    tracing.add_span_processor(BatchSpanProcessor(spans, schedule_delay_millis=EXPORT_MILLISECONDS))
     trace.set_tracer_provider(tracing)
     reader = PeriodicExportingMetricReader(measures, export_interval_millis=METRICS_MILLISECONDS)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[reader]))

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from shared.decide.decision import Decision
 from shared.decide.posting import transfer_message
+from shared.decide.retention import expires_at
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail
 from shared.model.ids import NO_EPOCH, point_of
@@ -117,6 +118,7 @@ def snapshot_point(job: Job, snapshot: Snapshot, reasons: tuple[Reason, ...], wh
         size_bytes=snapshot.size_bytes,
         retain_until=job.retain_until,
         reasons=reasons,
+        expires_at=expires_at(reasons),
     )
 
 

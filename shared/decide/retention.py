@@ -108,6 +108,15 @@ def reasons_for(
     )
 
 
+def snapshot_reasons(
+    created_at: datetime, policy: Policy, retain_until: datetime | None = None
+) -> tuple[Reason, ...]:
+    """Why a point is kept that nothing but its source snapshot holds: it ends with that."""
+    zone = ZoneInfo(policy.time_zone)
+    instant = Reason(rule=INSTANT_RESTORE, until=_snapshot_end(created_at, policy, zone))
+    return (instant, *_requested(created_at, zone, retain_until, on_demand=False))
+
+
 def expires_at(reasons: Iterable[Reason]) -> datetime | None:
     """When the last reason ends; None where one has no end, or where there is no reason."""
     ends = [reason.until for reason in reasons]
@@ -169,9 +178,7 @@ class _Context:
         on_demand = any(reason.rule == ON_DEMAND for reason in point.reasons)
         asked, policy = point.retain_until, self.policy
         if point.replica is None:
-            # Nothing but the source snapshot holds it, so it ends with that.
-            snapshot = Reason(rule=INSTANT_RESTORE, until=self._snapshot_end(point))
-            own = (snapshot, *_requested(point.created_at, self.zone, asked, on_demand=False))
+            own = snapshot_reasons(point.created_at, policy, asked)
         else:
             own = reasons_for(point.created_at, policy, asked, on_demand=on_demand)
         return (*own, Reason(rule=STOPPED)) if self.stopped else own
@@ -206,15 +213,16 @@ class _Context:
             return False, f"kept: in use by {', '.join(point.pins)}"
         if point.replica is None:
             return False, "kept: nothing else holds the point"
-        end = self._snapshot_end(point)
+        end = _snapshot_end(point.created_at, self.policy, self.zone)
         if end > self.now:
             return False, f"kept for instant restore until {_utc(end)}"
         return True, f"released: instant restore ended {_utc(end)}"
 
-    def _snapshot_end(self, point: Point) -> datetime:
-        today = point.created_at.astimezone(self.zone).date()
-        last = today + timedelta(days=self.policy.instant_restore_days)
-        return _later(point.created_at, self.zone, last)
+
+def _snapshot_end(created_at: datetime, policy: Policy, zone: ZoneInfo) -> datetime:
+    """When the snapshot tier of a point made then is over."""
+    last = created_at.astimezone(zone).date() + timedelta(days=policy.instant_restore_days)
+    return _later(created_at, zone, last)
 
 
 def _requested(

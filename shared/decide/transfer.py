@@ -11,6 +11,7 @@ from datetime import datetime
 from shared.decide.backup import snapshot_point
 from shared.decide.decision import Decision
 from shared.decide.posting import expire_message, transfer_message
+from shared.decide.retention import expires_at
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail
 from shared.model.ids import Epoch, ItemId, point_of
@@ -270,6 +271,7 @@ def _point(
         seconds=(now - transfer.started_at).total_seconds(),
         retain_until=job.retain_until,
         reasons=reasons,
+        expires_at=expires_at(reasons),
     )
 
 

@@ -14,8 +14,7 @@ SUB_TASKS = (PREPARE, COPY, VERIFY, HAND_OVER)
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreWork:
-    """`source` is the point's snapshot that is read; `safety` what the original disk held before.
-    """
+    """`source` is the point's snapshot that is read; `safety` what the original held before."""
 
     point: PointId
     source: Snapshot

@@ -9,7 +9,7 @@ from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.transfer import Transfer
 from shared.ports import Ports
-from shared.steps.keeping import reasons_of
+from shared.steps.keeping import reasons_of_snapshot
 from shared.steps.transact import the, transact
 
 
@@ -37,7 +37,7 @@ async def fail_backup_transfer(
             return Decision(None)
         item = await the(ports, item_id, Item)
         job = await the(ports, item_id, Job, failed.job_id)
-        reasons = await reasons_of(ports, item.record, job.record, failed.snapshot)
+        reasons = await reasons_of_snapshot(ports, item.record, job.record, failed.snapshot)
         kept = not isinstance(error, SourceGone)
         return fail_transfer(item, job, row, error.detail(), reasons if kept else None, now())
 

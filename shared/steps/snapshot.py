@@ -15,7 +15,7 @@ from shared.model.job import Job, Status
 from shared.model.messages import TakeSnapshot
 from shared.ports import Ports
 from shared.steps.failing import fail_backup_snapshot
-from shared.steps.keeping import reasons_of
+from shared.steps.keeping import reasons_of_snapshot
 from shared.steps.step import step
 from shared.steps.transact import the, transact, watch
 
@@ -80,7 +80,7 @@ async def _record(ports: Ports, request: TakeSnapshot, snapshot: Snapshot) -> Ou
     async def decide() -> Decision[Status]:
         item = await the(ports, request.item_id, Item)
         job = await the(ports, request.item_id, Job, request.job_id)
-        reasons = await reasons_of(ports, item.record, job.record, snapshot)
+        reasons = await reasons_of_snapshot(ports, item.record, job.record, snapshot)
         return record_snapshot(item, job, snapshot, reasons, ports.clock.now())
 
     status = await transact(ports, request.item_id, decide)
