@@ -57,6 +57,7 @@ def _run(options: argparse.Namespace) -> bool:
     os.environ.setdefault("AzureWebJobsScriptRoot", str(app_dir))
     os.environ.setdefault("WEBSITE_HOSTNAME", f"{ADDRESS}:{options.port}")
     os.environ.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing to drain while loading
     functions = load_app(app_dir)
 
     async def serve() -> bool:

@@ -1,5 +1,6 @@
 """Log lines on standard output: time, function, invocation, text."""
 
+import io
 import logging
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,8 @@ def configure(levels: Mapping[str, str]) -> None:
 
     The SDKs log each request at INFO; they are kept at WARNING so that the app can be read.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what functions print is wanted at once
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Lines("%(message)s"))
     root = logging.getLogger()

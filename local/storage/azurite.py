@@ -77,10 +77,13 @@ def blob_endpoint(ports: StoragePorts) -> str:
     return f"http://{HOST}:{ports.blob}"
 
 
-def launch(node: Node, ports: StoragePorts, data_dir: Path, *, faults: bool = False) -> Launch:
+def launch(
+    node: Node, ports: StoragePorts, data_dir: Path, *, faults: bool = False, tied: bool = False
+) -> Launch:
     """The command that serves `data_dir`; SIGTERM ends it with everything written to disk.
 
-    With `faults`, the process takes scripted faults (`local.storage.controls`).
+    With `faults`, the process takes scripted faults (`local.storage.controls`); `tied`, it ends
+    when its standard input does.
     """
     services = (("blob", ports.blob), ("table", ports.table), ("queue", ports.queue))
     listening = [
@@ -101,6 +104,7 @@ def launch(node: Node, ports: StoragePorts, data_dir: Path, *, faults: bool = Fa
         env={
             "AZURITE_ACCOUNTS": ";".join(f"{each.name}:{each.key}" for each in ACCOUNTS),
             **({"VAULTLINE_STORAGE_FAULTS": "1"} if faults else {}),
+            **({"VAULTLINE_STORAGE_TIED": "1"} if tied else {}),
         },
         cwd=HOME,
     )

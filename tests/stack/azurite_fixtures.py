@@ -63,11 +63,12 @@ class RunningStorage:
         return self.blobs(account).create_container(f"c{uuid4().hex[:12]}")
 
     def start(self) -> None:
-        command = launch(find_node(), self.ports, self.data_dir, faults=True)
+        command = launch(find_node(), self.ports, self.data_dir, faults=True, tied=True)
         self.process = subprocess.Popen(
             command.argv,
             env={**os.environ, **command.env},
             cwd=command.cwd,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
         self._await_ports()
@@ -82,6 +83,8 @@ class RunningStorage:
         finally:
             self.process.kill()
             self.process.wait()
+            assert self.process.stdin is not None
+            self.process.stdin.close()
             self.process = None
 
     def _await_ports(self) -> None:

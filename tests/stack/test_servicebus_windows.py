@@ -189,3 +189,14 @@ async def test_outcomes_that_change_the_message_are_refused(server: ServiceBusSe
         refused = p.AmqpError("amqp:not-implemented", "Unsupported delivery state.")
         assert answer.body.state == p.Rejected(refused)
     assert server.counts()["q"].locked == 1
+
+
+async def test_frames_held_for_a_detached_link_are_not_sent(server: ServiceBusServer) -> None:
+    async with connected(server, window=2, max_frame_size=512) as client:
+        client.write(p.Transfer(SENDING, 0, b"t", 0), message(1000))
+        client.credit(1, seen=0, window=2)
+        assert len(await client.read(p.Transfer, 9, seconds=0.3)) == 2
+        assert server.detach_links("q") == 2
+        client.write(p.Flow(2, 50, 1, 100))
+        assert len(await client.read(p.Detach, 2)) == 2
+        assert await client.read(p.Transfer, 1, seconds=0.3) == []

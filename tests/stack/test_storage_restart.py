@@ -81,6 +81,20 @@ def extents(storage: RunningStorage) -> set[str]:
     return {path.name for path in (storage.data_dir / "__blobstorage__").iterdir()}
 
 
+def test_a_tied_storage_ends_with_the_pipe_and_keeps_what_was_written(
+    own_storage: RunningStorage,
+) -> None:
+    disk = new_disk(own_storage.container(), "disk", 2)
+    write(disk, 0, "ab")
+    process = own_storage.process
+    assert process is not None
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(timeout=10) is not None
+    own_storage.start()
+    assert text(disk) == "ab"
+
+
 REFERRED = """
 const extents = require("./gapfill/extents");
 const { load } = require("./gapfill/azurite");

@@ -6,13 +6,10 @@ reported runs again. Timers are messages that become visible later.
 """
 
 import json
-import sqlite3
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from local.host.durable import events
 from local.host.durable.events import Event, EventType, event, format_time, parse_time
@@ -28,6 +25,7 @@ from local.host.durable.instances import (
     Status,
 )
 from local.host.durable.replay import ActivityCall, Decision, SubOrchestration, Timer
+from local.host.durable.tables import HubTables, instance_of
 
 _ACTIVE = (Status.PENDING, Status.RUNNING)
 
@@ -37,50 +35,50 @@ class TaskHub:
 
     def __init__(self, path: Path | str, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._tables = HubTables(path, now)
+        self._db = HubTables(path, now)
 
     def close(self) -> None:
-        self._tables.close()
+        self._db.close()
 
     # -- instances ------------------------------------------------------------------------
 
     def create(self, new: NewInstance) -> None:
         """Start an instance; one that has ended is replaced. Raises InstanceExistsError."""
-        with self._tables.transaction():
+        with self._db.transaction():
             self._create(new)
 
     def find(self, instance_id: str) -> Instance | None:
-        row = self._tables.one("SELECT * FROM instances WHERE id = ?", instance_id)
+        row = self._db.one("SELECT * FROM instances WHERE id = ?", (instance_id,))
         return instance_of(row) if row else None
 
     def query(self, wanted: InstanceQuery) -> list[Instance]:
         """Instances that match, oldest first."""
-        rows = self._tables.execute("SELECT * FROM instances ORDER BY created_at, id")
+        rows = self._db.execute("SELECT * FROM instances ORDER BY created_at, id")
         return [found for row in rows if _matches(found := instance_of(row), wanted)]
 
     def history(self, instance_id: str) -> list[Event]:
         """The events of the instance's current execution, in order."""
-        rows = self._tables.execute(
+        rows = self._db.execute(
             "SELECT event FROM history WHERE instance_id = ? ORDER BY position", (instance_id,)
         )
         return [json.loads(row["event"]) for row in rows]
 
     def raise_event(self, instance_id: str, name: str, payload: str) -> None:
-        with self._tables.transaction():
-            self._tables.send(instance_id, events.event_raised(self._now(), name, payload))
+        with self._db.transaction():
+            self._db.send(instance_id, events.event_raised(self._now(), name, payload))
 
     def suspend(self, instance_id: str, reason: str | None) -> None:
         """Hold back an instance's messages until it is resumed."""
-        with self._tables.transaction():
-            if self._tables.set_status(instance_id, _ACTIVE, Status.SUSPENDED):
-                self._tables.send(
+        with self._db.transaction():
+            if self._db.set_status(instance_id, _ACTIVE, Status.SUSPENDED):
+                self._db.send(
                     instance_id, event(EventType.EXECUTION_SUSPENDED, self._now(), Reason=reason)
                 )
 
     def resume(self, instance_id: str, reason: str | None) -> None:
-        with self._tables.transaction():
-            if self._tables.set_status(instance_id, (Status.SUSPENDED,), Status.RUNNING):
-                self._tables.send(
+        with self._db.transaction():
+            if self._db.set_status(instance_id, (Status.SUSPENDED,), Status.RUNNING):
+                self._db.send(
                     instance_id, event(EventType.EXECUTION_RESUMED, self._now(), Reason=reason)
                 )
 
@@ -95,23 +93,23 @@ class TaskHub:
             custom_status_json=instance.custom_status_json,
             output_json=json.dumps(reason),
         )
-        with self._tables.transaction():
-            self._tables.append(instance.id, ended.events)
+        with self._db.transaction():
+            self._db.append(instance.id, ended.events)
             self._finish(instance, ended)
 
     def purge(self, instance_ids: Collection[str]) -> int:
         """Forget instances that have ended; how many there were."""
-        with self._tables.transaction():
+        with self._db.transaction():
             ended = [i for i in map(self.find, instance_ids) if i and i.status.is_terminal]
             for instance in ended:
-                self._tables.forget(instance.id)
+                self._db.forget(instance.id)
         return len(ended)
 
     # -- episodes -------------------------------------------------------------------------
 
     def ready_instances(self) -> list[str]:
         """Instances with visible messages that may run now, longest waiting first."""
-        rows = self._tables.execute(
+        rows = self._db.execute(
             "SELECT instance_id FROM inbox JOIN instances ON instances.id = instance_id"
             " WHERE visible_at <= ? AND status IN (?, ?)"
             " GROUP BY instance_id ORDER BY MIN(inbox.id)",
@@ -121,9 +119,9 @@ class TaskHub:
 
     def next_timer(self) -> datetime | None:
         """When the next message becomes visible that is not visible yet."""
-        row = self._tables.one(
+        row = self._db.one(
             "SELECT MIN(visible_at) AS at FROM inbox WHERE visible_at > ?",
-            format_time(self._now()),
+            (format_time(self._now()),),
         )
         return parse_time(row["at"]) if row and row["at"] else None
 
@@ -132,7 +130,7 @@ class TaskHub:
         instance = self.find(instance_id)
         if instance is None or instance.status not in _ACTIVE:
             return None
-        rows = self._tables.execute(
+        rows = self._db.execute(
             "SELECT * FROM inbox WHERE instance_id = ? AND visible_at <= ? ORDER BY visible_at, id",
             (instance_id, format_time(self._now())),
         ).fetchall()
@@ -152,24 +150,24 @@ class TaskHub:
     def commit_episode(self, episode: Episode, result: EpisodeResult) -> bool:
         """Store an episode whole; False (and nothing stored) if the instance has changed since."""
         instance = episode.instance
-        with self._tables.transaction():
+        with self._db.transaction():
             current = self.find(instance.id)
-            if current is None or current.revision != instance.revision:
+            if current is None or _version(current) != _version(instance):
                 return False
-            self._tables.delete_messages(episode.message_ids)
+            self._db.delete_messages(episode.message_ids)
             if result.continue_with is not None:
                 self._continue_as_new(instance, result)
                 return True
-            self._tables.append(instance.id, result.events)
+            self._db.append(instance.id, result.events)
             for timer_id in result.cancelled_timers:
-                self._tables.execute(
+                self._db.execute(
                     "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ? AND timer_id = ?",
                     (instance.id, instance.execution_id, timer_id),
                 )
             if result.status.is_terminal:
                 self._finish(instance, result)
             else:
-                self._tables.update(instance.id, result)
+                self._db.update(instance.id, result)
                 for decision in result.decisions:
                     self._carry_out(instance, decision, result.cancelled_timers)
         return True
@@ -178,7 +176,7 @@ class TaskHub:
 
     def pending_activities(self) -> list[PendingActivity]:
         """Activities that have not been reported, oldest first, those running now included."""
-        rows = self._tables.execute(
+        rows = self._db.execute(
             "SELECT activities.*, traceparent, tracestate FROM activities"
             " JOIN instances ON instances.id = instance_id ORDER BY activities.id"
         )
@@ -211,9 +209,10 @@ class TaskHub:
         existing = self.find(new.id)
         if existing and not existing.status.is_terminal:
             raise InstanceExistsError(new.id)
-        self._tables.forget(new.id)
+        self._db.forget(new.id)
         parent = new.parent
-        self._tables.execute(
+        # The empty columns are what `_begin_execution` fills in.
+        self._db.execute(
             "INSERT INTO instances (id, execution_id, name, version, status, created_at,"
             " updated_at, parent_id, parent_execution_id, parent_task_id, traceparent, tracestate)"
             " VALUES (?, '', ?, ?, '', '', '', ?, ?, ?, ?, ?)",
@@ -234,7 +233,7 @@ class TaskHub:
         self, instance_id: str, name: str, version: str, payload: str | None, status: Status
     ) -> None:
         execution_id, now = uuid.uuid4().hex, self._now()
-        self._tables.execute(
+        self._db.execute(
             "UPDATE instances SET execution_id = ?, input_json = ?, status = ?, created_at = ?,"
             " updated_at = ?, output_json = NULL, revision = revision + 1 WHERE id = ?",
             (execution_id, payload, status, format_time(now), format_time(now), instance_id),
@@ -247,13 +246,13 @@ class TaskHub:
             execution_id=execution_id,
             payload=payload,
         )
-        self._tables.send(instance_id, started, execution_id=execution_id)
+        self._db.send(instance_id, started, execution_id=execution_id)
 
     def _continue_as_new(self, instance: Instance, result: EpisodeResult) -> None:
         """A new execution with an empty history; external events not read yet stay in the inbox."""
         self._drop_execution(instance)
-        self._tables.execute("DELETE FROM history WHERE instance_id = ?", (instance.id,))
-        self._tables.execute(
+        self._db.execute("DELETE FROM history WHERE instance_id = ?", (instance.id,))
+        self._db.execute(
             "UPDATE instances SET custom_status_json = ? WHERE id = ?",
             (result.custom_status_json, instance.id),
         )
@@ -264,7 +263,7 @@ class TaskHub:
     def _carry_out(self, instance: Instance, decision: Decision, cancelled: frozenset[int]) -> None:
         match decision:
             case ActivityCall(id=task_id, name=name, payload=payload):
-                self._tables.execute(
+                self._db.execute(
                     "INSERT INTO activities (instance_id, execution_id, task_id, name, payload)"
                     " VALUES (?, ?, ?, ?, ?)",
                     (instance.id, instance.execution_id, task_id, name, payload),
@@ -276,7 +275,7 @@ class TaskHub:
                 self._start_child(instance, decision)
 
     def _set_timer(self, instance: Instance, timer_id: int, fire_at: datetime) -> None:
-        self._tables.execute(
+        self._db.execute(
             "INSERT INTO inbox (instance_id, execution_id, timer_id, visible_at, event)"
             " VALUES (?, ?, ?, ?, ?)",
             (
@@ -301,16 +300,16 @@ class TaskHub:
         try:
             self._create(new)
         except InstanceExistsError as error:
-            self._tables.send(
+            self._db.send(
                 instance.id,
                 events.sub_failed(self._now(), child.id, reason=str(error)),
                 execution_id=instance.execution_id,
             )
 
     def _finish(self, instance: Instance, result: EpisodeResult) -> None:
-        self._tables.update(instance.id, result)
+        self._db.update(instance.id, result)
         self._drop_execution(instance)
-        self._tables.execute("DELETE FROM inbox WHERE instance_id = ?", (instance.id,))
+        self._db.execute("DELETE FROM inbox WHERE instance_id = ?", (instance.id,))
         if instance.parent:
             self._tell_parent(instance.parent, result)
 
@@ -320,25 +319,29 @@ class TaskHub:
         else:
             reason = json.loads(result.output_json or "null") or "The sub-orchestration was ended."
             answer = events.sub_failed(self._now(), parent.task_id, reason=str(reason))
-        self._tables.send(parent.instance_id, answer, execution_id=parent.execution_id)
+        self._db.send(parent.instance_id, answer, execution_id=parent.execution_id)
 
     def _drop_execution(self, instance: Instance) -> None:
         """Remove what only the current execution waits for."""
-        self._tables.execute("DELETE FROM activities WHERE instance_id = ?", (instance.id,))
-        self._tables.execute(
+        self._db.execute("DELETE FROM activities WHERE instance_id = ?", (instance.id,))
+        self._db.execute(
             "DELETE FROM inbox WHERE instance_id = ? AND execution_id = ?",
             (instance.id, instance.execution_id),
         )
 
     def _report(self, activity_id: int, outcome: Callable[[int], Event]) -> None:
-        with self._tables.transaction():
-            row = self._tables.one("SELECT * FROM activities WHERE id = ?", activity_id)
+        with self._db.transaction():
+            row = self._db.one("SELECT * FROM activities WHERE id = ?", (activity_id,))
             if row is None:
                 return  # its instance has ended or continued as new
-            self._tables.execute("DELETE FROM activities WHERE id = ?", (activity_id,))
-            self._tables.send(
+            self._db.execute("DELETE FROM activities WHERE id = ?", (activity_id,))
+            self._db.send(
                 row["instance_id"], outcome(row["task_id"]), execution_id=row["execution_id"]
             )
+
+
+def _version(instance: Instance) -> tuple[str, int]:
+    return instance.execution_id, instance.revision
 
 
 def _start_first(arrived: Iterable[Event]) -> tuple[Event, ...]:

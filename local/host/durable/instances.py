@@ -75,7 +75,7 @@ class Instance:
     traceparent: str | None
     tracestate: str | None
     revision: int
-    """Grows with every change; an episode computed on an older one is void."""
+    """Grows with every change of an execution; an episode computed on an older one is void."""
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,10 @@ class HubTables:
     def close(self) -> None:
         self._db.close()
 
-    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._db.execute(statement, values)
 
-    def one(self, statement: str, *values: Any) -> sqlite3.Row | None:
+    def one(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self._db.execute(statement, values).fetchone()
         return row
 
@@ -81,7 +81,7 @@ class HubTables:
     def append(self, instance_id: str, items: Sequence[Event]) -> None:
         row = self.one(
             "SELECT COALESCE(MAX(position) + 1, 0) AS next FROM history WHERE instance_id = ?",
-            instance_id,
+            (instance_id,),
         )
         first = row["next"] if row else 0
         self._db.executemany(

@@ -4,6 +4,7 @@
  *
  * Each module patches one idea into Azurite 3.35's classes before its servers are built.
  */
+require("./lifetime").install();
 require("./access").install();
 require("./extents").install();
 require("./copies").install();
