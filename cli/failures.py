@@ -2,7 +2,7 @@
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from typer.exceptions import Abort, TyperException
 
@@ -11,6 +11,8 @@ from shared.model.errors import AlreadyExists, Invalid, NotFound, SourceGone, Va
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit statuses: done; the work failed; the request itself was wrong."""
+
+_TRY_AGAIN = "See that the service can be reached (`vaultline local status`), and try again."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,9 @@ def failure_of(error: Exception) -> Failure | None:
     match error:
         case Invalid() | NotFound() | AlreadyExists() | SourceGone():
             return _domain(error, BAD_INPUT)
+        case VaultlineError(transient=True):
+            # Its own advice is for messages, which come again by themselves; people do not.
+            return replace(_domain(error, FAILED), action=_TRY_AGAIN)
         case VaultlineError():
             return _domain(error, FAILED)
         case StackError():

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Annotated, Any
 
 import typer
@@ -16,8 +17,8 @@ View = Mapping[str, Any]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
-_PIPE_WIDTH = 240
-"""Where there is no terminal, lines are not broken to fit one."""
+_ROOM = 10_000
+"""Tables are not broken to fit a terminal: ids and URLs stay whole, to be copied."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -30,11 +31,15 @@ class Column:
     read: Callable[[Any], str] = str
 
 
-def console(*, errors: bool = False) -> Console:
+def terminal(*, errors: bool = False) -> Console:
     """The terminal, made anew for each use: tests replace the streams."""
     stream = sys.stderr if errors else sys.stdout
-    width = None if stream.isatty() else _PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, markup=False)
+    return Console(file=stream, highlight=False, markup=False)
+
+
+def say(text: str) -> None:
+    """Words for people, on standard output."""
+    sys.stdout.write(text + "\n")
 
 
 def show_json(value: Any) -> None:
@@ -49,9 +54,9 @@ def show_list(
     if as_json:
         show_json(list(views))
     elif views:
-        console().print(table_of(views, columns))
+        say(_lines(table_of(views, columns)))
     else:
-        console().print(empty)
+        say(empty)
 
 
 def show_one(view: View, columns: Iterable[Column], *, as_json: bool) -> None:
@@ -63,14 +68,14 @@ def show_one(view: View, columns: Iterable[Column], *, as_json: bool) -> None:
     for column in columns:
         if column.field in view:
             table.add_row(column.title, _cell(view, column))
-    console().print(table)
+    say(_lines(table))
 
 
 def table_of(views: Iterable[View], columns: Sequence[Column]) -> Table:
     """The views as a table."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column.title, overflow="fold")
+        table.add_column(column.title, no_wrap=True)
     for view in views:
         table.add_row(*(_cell(view, column) for column in columns))
     return table
@@ -96,6 +101,14 @@ def utc(at: datetime) -> str:
 
 def listed(values: Iterable[Any]) -> str:
     return ", ".join(map(str, values))
+
+
+def _lines(table: Table) -> str:
+    """The table as text, a line a row, as wide as it must be."""
+    paper = Console(file=StringIO(), width=_ROOM, highlight=False, markup=False)
+    with paper.capture() as written:
+        paper.print(table)
+    return "\n".join(line.rstrip() for line in written.get().splitlines())
 
 
 def _cell(view: View, column: Column) -> str:

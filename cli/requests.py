@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -17,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from cli.columns import REQUEST
 from cli.failures import DONE, FAILED
-from cli.output import console, show_one
+from cli.output import show_one, terminal
 from cli.session import Session
 from shared.codec import from_json
 from shared.contracts.commands import parse_command
@@ -97,17 +96,18 @@ async def post(
 
 async def follow(session: Session, request: Request, timeout_seconds: float, look: Look) -> Job:
     """The job at its end; `look` sees it on the way. Raises `NotTakenUp`, `StillRunning`."""
-    start = session.ports.clock.now()
+    start, begun = session.ports.clock.now(), False
     while True:
-        waited = session.ports.clock.now() - start
+        waited = (session.ports.clock.now() - start).total_seconds()
         job, transfer = await _read(session, request)
         if job:
+            begun = True
             look(job, transfer)
             if job.status.ended:
                 return job
-        elif waited > timedelta(seconds=min(TAKEN_UP_SECONDS, timeout_seconds)):
-            raise NotTakenUp(f"no job began for the command within {waited.seconds} s")
-        if waited > timedelta(seconds=timeout_seconds):
+        if not begun and waited > min(TAKEN_UP_SECONDS, timeout_seconds):
+            raise NotTakenUp(f"no job began for the command within {waited:.0f} s")
+        if waited > timeout_seconds:
             raise StillRunning(f"job {request.job_id} has not ended after {timeout_seconds:.0f} s")
         await asyncio.sleep(session.poll_seconds)
 
@@ -175,7 +175,7 @@ def _progress(*, quiet: bool) -> Progress:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
-        console=console(errors=True),
+        console=terminal(errors=True),
         disable=quiet or not sys.stderr.isatty(),
         transient=True,
     )

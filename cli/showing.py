@@ -6,10 +6,10 @@ import typer
 
 from cli.columns import ITEM, JOB, POINT
 from cli.listings import find_view
-from cli.output import AsJson, console, show_json, show_one
+from cli.output import AsJson, say, show_json, show_one, terminal
 from cli.session import Session, run
 from cli.spans import read_trace
-from cli.waterfall import waterfall
+from cli.waterfall import LEAST_WIDTH, waterfall
 from shared.model.errors import Invalid
 
 _COLUMNS = {"item": ITEM, "job": JOB, "point": POINT}
@@ -43,12 +43,9 @@ def _show_trace(session: Session, job: dict[str, Any], *, as_json: bool) -> None
         show_json({**job, "trace": [span.view() for span in spans]})
         return
     show_one(job, JOB, as_json=False)
-    if spans:
-        terminal = console()
-        terminal.print()
-        terminal.print("\n".join(waterfall(spans, terminal.width)), soft_wrap=True)
-    else:
-        console().print(f"\n{_where_to_look(session, job['trace_id'])}", soft_wrap=True)
+    say("")
+    lines = waterfall(spans, max(terminal().width, LEAST_WIDTH))
+    say("\n".join(lines) if lines else _where_to_look(session, job["trace_id"]))
 
 
 def _where_to_look(session: Session, trace_id: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.columns import COMPONENTS
-from cli.output import AsJson, console, show_json, show_list, utc
+from cli.output import AsJson, say, show_json, show_list, terminal, utc
 from local import stack
 from local.components import StackConfig
 from shared.model.errors import Invalid
@@ -36,7 +36,7 @@ def up(
     """Start what is not running, and wait until it is ready."""
     ports = {name: _number(name, text) for name, text in _pairs("--port", port).items()}
     config = stack.stack_config(data_dir, ports=ports, settings=_pairs("--setting", setting))
-    with console(errors=True).status("Starting storage, Service Bus and functions host"):
+    with terminal(errors=True).status("Starting storage, Service Bus and functions host"):
         started = stack.up(config)
     _show(started.as_json(), "The stack is up.", as_json=as_json)
 
@@ -82,7 +82,7 @@ def _show(answer: Any, text: str, *, as_json: bool) -> None:
     if as_json:
         show_json(answer)
     else:
-        console().print(text, soft_wrap=True)
+        say(text)
 
 
 def _pairs(option: str, given: list[str] | None) -> dict[str, str]:

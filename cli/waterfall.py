@@ -7,9 +7,9 @@ from datetime import datetime
 
 from cli.spans import Span
 
-BAR_CHARACTERS = 40
+BAR_CHARACTERS = 30
 MOST_NAME_CHARACTERS = 60
-LEAST_WIDTH = 60
+LEAST_WIDTH = 100
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def waterfall(spans: Sequence[Span], width: int = 120) -> list[str]:
     start = min(span.start for span in spans)
     whole = max((max(span.end for span in spans) - start).total_seconds(), 1e-6)
     longest = max(len(_label(line)) for line in lines)
-    room = max(width, LEAST_WIDTH) - BAR_CHARACTERS - 24
+    room = max(width, BAR_CHARACTERS + 40) - BAR_CHARACTERS - 24
     name_width = min(longest, MOST_NAME_CHARACTERS, room)
     return [_drawn(line, start, whole, name_width) for line in lines]
 

@@ -50,13 +50,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> bool:
-    app_dir = options.app_dir.resolve()
+    app_dir, data_dir = options.app_dir.resolve(), options.data_dir.resolve()
     settings = AppSettings(os.environ)
     host_json = read_host_json(app_dir / "host.json", settings, os.cpu_count() or 1)
     configure(host_json.log_levels)
     os.environ.setdefault("AzureWebJobsScriptRoot", str(app_dir))
     os.environ.setdefault("WEBSITE_HOSTNAME", f"{ADDRESS}:{options.port}")
     os.environ.setdefault("AZURE_FUNCTIONS_ENVIRONMENT", "Development")
+    os.chdir(app_dir)  # as in Azure
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # nothing to drain while loading
     functions = load_app(app_dir)
 
@@ -64,7 +65,7 @@ def _run(options: argparse.Namespace) -> bool:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        where = HostOptions(options.data_dir, options.port, options.drain_seconds)
+        where = HostOptions(data_dir, options.port, options.drain_seconds)
         host = FunctionsHost(functions, settings, host_json, where)
         try:
             return await host.run(stop)

@@ -66,6 +66,8 @@ class FunctionLoop:
 
     def close(self) -> None:
         """Stop the loop and the pool; what still runs is abandoned."""
+        # The SDKs leave clients open, having no hook to close them, and would complain of it.
+        self._loop.set_exception_handler(lambda _loop, _context: None)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -158,6 +158,17 @@ def test_purge_forgets_an_ended_instance_only(host: HostProcess) -> None:
     host.post(f"/api/do/terminate/{instance}")
 
 
+def test_an_ended_instance_is_restarted_with_its_input(host: HostProcess) -> None:
+    run(host, "chain", 3, id="again")
+    url = f"{_webhook(host)}/instances/again/restart?{_code(host)}"
+    afresh = host.post(f"{url}&restartWithNewInstanceId=true")
+    assert afresh.status == 202
+    assert ended(host, afresh.json["id"])["output"]["number"] == 24
+    same = host.post(f"{url}&restartWithNewInstanceId=false&timeout=10")
+    assert same.json["number"] == 24
+    assert host.post(url.replace("again", "nobody")).status == 400
+
+
 def test_instances_are_found_by_status_and_prefix(host: HostProcess) -> None:
     run(host, "fan_out", id="find-me-1")
     run(host, "fan_out", id="find-me-2")
@@ -229,6 +240,7 @@ def test_sigterm_waits_for_the_running_activity(tmp_path: Path) -> None:
         host.start()
         assert ended(host, instance)["output"] == ["d-1", "d-2"]
         assert host.notes.count("slow d-1") == 1
+        assert "Unclosed" not in host.log
 
 
 def _webhook(host: HostProcess) -> str:

@@ -44,7 +44,7 @@ def test_a_function_sees_the_request_and_its_context(host: HostProcess) -> None:
     assert seen["url"].startswith(f"http://127.0.0.1:{host.port}/v1/Echo/thing/7?a=1")
     assert seen["function"] == "echo"
     assert seen["thread"] == "functions"
-    assert Path(seen["directory"]) == APPS / "triggers"
+    assert Path(seen["directory"]) == Path(seen["cwd"]) == APPS / "triggers"
     assert seen["trace"].split("-")[1] == trace.split("-")[1]
     assert seen["trace"] != trace
     assert (seen["state"], seen["retry"]) == ("k=v", 0)

@@ -45,23 +45,26 @@ class World:
     ports: MemoryPorts = field(default_factory=lambda: memory_ports(RunningClock(NOW)))
     spans: Path | None = None
 
-    def vaultline(self, *args: str, stdin: str = "") -> Result:
-        """Runs a command; what is a mistake of ours is raised."""
-        result = CliRunner().invoke(app, args, input=stdin, obj=self._open)
+    def vaultline(self, *args: str, stdin: str = "", live: bool = False) -> Result:
+        """Runs a command, over this world unless `live`; what is a mistake of ours is raised."""
+        result = CliRunner().invoke(app, args, input=stdin, obj=None if live else self._open)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
 
-    def json(self, *args: str, status: int = 0, stdin: str = "") -> Any:
+    def json(self, *args: str, status: int = 0, stdin: str = "", live: bool = False) -> Any:
         """Runs a command with `--json`, expecting that exit status; what it printed."""
-        result = self.vaultline(*args, "--json", stdin=stdin)
+        result = self.vaultline(*args, "--json", stdin=stdin, live=live)
         assert result.exit_code == status, result.output
         assert result.stderr == ""
         return json.loads(result.stdout)
 
-    def error(self, *args: str, status: int = 2, stdin: str = "") -> dict[str, str]:
+    def error(
+        self, *args: str, status: int = 2, stdin: str = "", live: bool = False
+    ) -> dict[str, str]:
         """The error object of a command that must fail."""
-        error: dict[str, str] = self.json(*args, status=status, stdin=stdin)["error"]
+        told = self.json(*args, status=status, stdin=stdin, live=live)
+        error: dict[str, str] = told["error"]
         return error
 
     @asynccontextmanager

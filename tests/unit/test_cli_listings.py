@@ -145,7 +145,9 @@ def test_a_wrong_request_ends_with_2_and_says_what_to_do(
 
 def test_a_service_out_of_reach_ends_with_1(world: World) -> None:
     fault = world.ports.faults.plan(Fault("catalog.vaults"))
-    assert world.error("vault", "list", status=1)["code"] == "ServiceUnavailable"
+    error = world.error("vault", "list", status=1)
+    assert error["code"] == "ServiceUnavailable"
+    assert "try again" in error["recommended_action"]
     assert fault.fired == 1
 
 

@@ -125,6 +125,14 @@ def test_wait_ends_when_its_time_is_over(world: World) -> None:
     assert error["code"] == "StillRunning"
 
 
+def test_waiting_outlives_reads_that_fail(world: World) -> None:
+    furnish(world)
+    answer(world, "backup", backup_job(NOW))
+    fault = world.ports.faults.plan(Fault("ledger.get", times=3, skip=1))
+    assert world.json("backup", "disk-1", "--wait")["status"] == "Completed"
+    assert fault.fired == 3
+
+
 def test_backup_of_a_stopped_item_is_refused(world: World) -> None:
     world.put(item(state=ProtectionState.PROTECTION_STOPPED))
     assert "is stopped" in world.error("backup", "disk-1")["message"]

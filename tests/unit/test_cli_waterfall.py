@@ -36,9 +36,9 @@ def test_a_waterfall_shows_depth_offset_duration_and_place() -> None:
         span("b", "a", 0, 0.25, "snapshot"),
     ]
     assert waterfall(spans) == [
-        f"backup          0.00 s   10.00 s  {'█' * 40}",
+        f"backup          0.00 s   10.00 s  {'█' * 30}",
         "  snapshot      0.00 s  250.0 ms  █",
-        f"  commit ✗      5.00 s    5.00 s  {' ' * 20}{'█' * 20}",
+        f"  commit ✗      5.00 s    5.00 s  {' ' * 15}{'█' * 15}",
     ]
 
 

@@ -124,6 +124,14 @@ def test_an_episode_on_an_older_instance_is_void(hub: TaskHub) -> None:
     assert hub.history("i") == []
 
 
+def test_an_episode_of_a_replaced_instance_is_void(hub: TaskHub) -> None:
+    episode = begin(hub)
+    hub.terminate("i", None)
+    hub.create(NewInstance("i", "O", None))
+    assert not commit(hub, episode, status=Status.COMPLETED)
+    assert load(hub).instance.status is Status.PENDING
+
+
 def test_messages_that_arrive_during_an_episode_are_kept(hub: TaskHub) -> None:
     episode = begin(hub)
     hub.raise_event("i", "go", "1")

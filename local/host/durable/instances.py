@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from local.host.durable.events import Event
 from local.host.durable.replay import Decision
@@ -121,8 +120,3 @@ class InstanceQuery:
     created_to: datetime | None = None
     statuses: tuple[Status, ...] = ()
     id_prefix: str = ""
-
-
-def failure_text(output: Any) -> str:
-    """The reason that a failed child gives its parent."""
-    return output if isinstance(output, str) else str(output)

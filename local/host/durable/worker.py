@@ -5,7 +5,8 @@ import json
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from azure.functions.meta import Datum
 
@@ -36,6 +37,10 @@ from local.host.settings import DurableOptions
 from local.host.tracing import span_under
 
 _LONGEST_NAP_SECONDS = 60.0
+_PAUSE_AFTER_FAILURE_SECONDS = 1.0
+
+_Key = TypeVar("_Key")
+_Work = Coroutine[Any, Any, None]
 
 
 class DurableWorker:
@@ -101,27 +106,33 @@ class DurableWorker:
             if len(self._episodes) >= self._options.max_concurrent_orchestrators:
                 break
             if instance_id not in self._episodes:
-                self._spawn(self._episodes, instance_id, self._run_episode(instance_id))
+                self._spawn(self._episodes, instance_id, partial(self._run_episode, instance_id))
 
     def _dispatch_activities(self) -> None:
         for activity in self._hub.pending_activities():
             if len(self._running) >= self._options.max_concurrent_activities:
                 break
             if activity.id not in self._running:
-                self._spawn(self._running, activity.id, self._run_activity(activity))
+                self._spawn(self._running, activity.id, partial(self._run_activity, activity))
 
-    def _spawn(self, table: dict[Any, Any], key: Any, work: Coroutine[Any, Any, None]) -> None:
-        async def guarded() -> None:
-            try:
-                await work
-            except Exception:
-                log.exception("the durable worker failed on %s", key)
-                await asyncio.sleep(1)
-            finally:
-                del table[key]
-                self.wake()
+    def _spawn(
+        self, table: dict[_Key, asyncio.Task[None]], key: _Key, work: Callable[[], _Work]
+    ) -> None:
+        """Run ``work`` in the background; ``table`` holds it under ``key`` meanwhile."""
 
-        table[key] = asyncio.create_task(guarded())
+        def ended(_: asyncio.Task[None]) -> None:
+            del table[key]
+            self.wake()
+
+        table[key] = asyncio.create_task(self._guarded(key, work))
+        table[key].add_done_callback(ended)
+
+    async def _guarded(self, key: object, work: Callable[[], _Work]) -> None:
+        try:
+            await work()
+        except Exception:
+            log.exception("the durable worker failed on %s", key)
+            await asyncio.sleep(_PAUSE_AFTER_FAILURE_SECONDS)
 
     async def _run_episode(self, instance_id: str) -> None:
         if episode := self._hub.load_episode(instance_id):

@@ -30,6 +30,7 @@ async def echo(req: func.HttpRequest, context: func.Context) -> func.HttpRespons
         "thread": threading.current_thread().name,
         "function": context.function_name,
         "directory": context.function_directory,
+        "cwd": str(Path.cwd()),
         "invocation": context.invocation_id,
         "trace": context.trace_context.Traceparent,
         "state": context.trace_context.trace_state,
