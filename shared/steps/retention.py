@@ -21,6 +21,7 @@ from shared.model.point import Point
 from shared.model.transfer import Transfer
 from shared.ports import Ports
 from shared.steps.plan import plans_of
+from shared.steps.policies import policy_of
 from shared.steps.step import step
 from shared.steps.transact import the, transact
 
@@ -37,7 +38,7 @@ async def preview_expiry(ports: Ports, item_id: ItemId) -> RetentionPlan:
     """The plan that a retention run would carry out now. Raises `NotFound`."""
     item = (await the(ports, item_id, Item)).record
     points = [row.record async for row in ports.ledger.rows(item_id, Point)]
-    policy = await ports.catalog.policy(item.policy)
+    policy = await policy_of(ports, item.policy)
     stopped = item.state is ProtectionState.PROTECTION_STOPPED
     base = item.base.point if item.base else None
     return plan_retention(points, policy, base, ports.clock.now(), stopped=stopped)

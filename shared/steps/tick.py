@@ -9,6 +9,7 @@ from shared.decide.schedule import latest_slot, next_slot
 from shared.model.ids import ItemId, slot_job
 from shared.model.item import Item, ProtectionState
 from shared.ports import DueSlot, Ports
+from shared.steps.policies import policy_of
 from shared.steps.step import step
 from shared.steps.transact import watch
 
@@ -33,7 +34,7 @@ async def _start(ports: Ports, entry: DueSlot, now: datetime) -> bool:
     if row is None or row.record.state is ProtectionState.PROTECTION_STOPPED:
         await ports.due.move_slot(entry, None)
         return False
-    policy = await ports.catalog.policy(row.record.policy)
+    policy = await policy_of(ports, row.record.policy)
     slot = latest_slot(policy.schedule, policy.time_zone, now)
     wanted = slot is not None and slot >= entry.slot
     if wanted and slot is not None:

@@ -250,6 +250,17 @@ def test_while_protection_is_stopped_points_stay_and_idle_snapshots_go() -> None
     assert marks(plan) == {"01": "keep+release", "02": "keep", "03": "keep"}
 
 
+def test_a_date_is_kept_up_to_and_not_including_its_instant() -> None:
+    old, newest = point("10"), point("21")
+    end, day = utc("2026-11-17T02:00"), timedelta(days=1)
+    moment = timedelta(microseconds=1)
+    assert marks(plan_retention([old, newest], PLAIN, None, end - moment))["10"] == "keep+release"
+    assert marks(plan_retention([old, newest], PLAIN, None, end))["10"] == "expire"
+    released = end - 5 * day
+    assert marks(plan_retention([old, newest], PLAIN, None, released - moment))["10"] == "keep"
+    assert marks(plan_retention([old, newest], PLAIN, None, released))["10"] == "keep+release"
+
+
 def test_a_plan_explains_every_point() -> None:
     points = [point("10", "v"), point("18"), point("21")]
     lines = plan_retention(points, PLAIN, points[2].id, NOW).explain()
