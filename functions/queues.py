@@ -20,7 +20,7 @@ def _delivery(queue: str, message: func.ServiceBusMessage) -> Delivery:
     properties = message.application_properties or {}
     return Delivery(
         queue=queue,
-        message_id=message.message_id or "",
+        message_id=message.message_id or f"seq-{message.sequence_number}",
         lock_token=message.lock_token or "",
         body=message.get_body(),
         traceparent=str(properties.get("traceparent", "")),

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -22,12 +22,14 @@ class AdminApi:
     def __init__(
         self,
         functions: tuple[IndexedFunction, ...],
+        disabled: Collection[str],
         timers: Mapping[str, TimerListener],
         errors: Mapping[str, str],
         keys: Keys,
         state: Callable[[], str],
     ) -> None:
         self._functions = functions
+        self._disabled = disabled
         self._timers = timers
         self._errors = errors
         self._keys = keys
@@ -87,7 +89,7 @@ class AdminApi:
         return {
             "name": function.name,
             "language": "python",
-            "isDisabled": False,
+            "isDisabled": function.name in self._disabled,
             "error": self._errors.get(function.name),
             "config": {
                 "name": function.name,

@@ -54,11 +54,13 @@ class FunctionsHost:
         self._options = options
         self._hub_name = host_json.durable.hub_name
         self._state = "Starting"
-        self._rpc_origin = ""
+        self._origin = self._rpc_origin = ""
         self._errors: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._pump_tasks: list[asyncio.Task[None]] = []
+        self._all_functions = functions
         self._functions = tuple(f for f in functions if not settings.is_disabled(f.name))
+        self._failure: BaseException | None = None
 
         data_dir = options.data_dir
         self._loop = FunctionLoop()
@@ -85,18 +87,22 @@ class FunctionsHost:
     async def run(self, stop: asyncio.Event) -> bool:
         """Serve until ``stop`` is set, then drain; whether every function came to its end.
 
-        Raises OSError when the port cannot be had.
+        Raises OSError when the port cannot be had, and what a listener died of.
         """
         try:
             async with (
                 _served(self._rpc_app(), 0) as rpc_port,
                 _served(self._public_app(), self._options.port) as port,
             ):
+                self._origin = f"http://{ADDRESS}:{port}"
                 self._rpc_origin = f"http://{ADDRESS}:{rpc_port}"
-                log.info("listening on http://%s:%d", ADDRESS, port)
+                log.info("listening on %s", self._origin)
                 await self._start(stop)
                 await stop.wait()
-                return await self._drain()
+                clean = await self._drain()
+                if self._failure:
+                    raise self._failure
+                return clean
         finally:
             self._loop.close()
             self._hub.close()
@@ -145,6 +151,7 @@ class FunctionsHost:
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled() and (error := task.exception()):
                 log.critical("a listener died", exc_info=error)
+                self._failure = error
                 stop.set()
 
         task = asyncio.create_task(work)
@@ -175,7 +182,7 @@ class FunctionsHost:
 
     def _links(self) -> DurableLinks:
         return DurableLinks(
-            origin=f"http://{ADDRESS}:{self._options.port}",
+            origin=self._origin,
             rpc_origin=self._rpc_origin,
             hub_name=self._hub_name,
             key=self._keys.durable,
@@ -192,8 +199,14 @@ class FunctionsHost:
 
     def _public_app(self) -> web.Application:
         app = _application()
+        disabled = {f.name for f in self._all_functions} - {f.name for f in self._functions}
         AdminApi(
-            self._functions, self._timers, self._errors, self._keys, lambda: self._state
+            self._all_functions,
+            disabled,
+            self._timers,
+            self._errors,
+            self._keys,
+            lambda: self._state,
         ).add_routes(app)
         self._durable_api().add_routes(app, WEBHOOK_PATH, self._guard_durable)
         app.router.add_route("*", "/{path:.*}", self._http.handle)

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ SUPPORTED_TRIGGERS = (
     "orchestrationTrigger",
     "activityTrigger",
 )
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
 _SUPPORTED_OTHERS = ("http", "durableClient")
 
 
@@ -97,6 +99,10 @@ def _index(function: Function, root: Path) -> IndexedFunction:
     name = str(function.get_function_name())
     call = function.get_user_function()
     bindings = tuple(map(_binding, json.loads(function.get_function_json())["bindings"]))
+    if not _NAME.fullmatch(name):
+        raise FunctionLoadError(
+            name, "its name must be letters, digits, '-' and '_', begin with a letter, at most 128"
+        )
     _check_supported(name, bindings)
     return IndexedFunction(
         name=name,

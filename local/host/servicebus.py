@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -109,7 +110,7 @@ class QueuePump:
                     type(error).__name__,
                     error,
                 )
-                await self._rest(pause)
+                await _happens_within(self._stopping, pause)
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         await self._drain()
 
@@ -145,12 +146,11 @@ class QueuePump:
         self._free.release()
 
     async def _handle(self, receiver: Receiver, message: ServiceBusReceivedMessage) -> None:
-        renewal = asyncio.create_task(self._keep_lock(receiver, message))
-        try:
+        returned = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_lock(receiver, message, returned))
             succeeded = await self._invoke(message)
-        finally:
-            renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            returned.set()
         try:
             if not succeeded:
                 await receiver.abandon_message(message)
@@ -182,15 +182,21 @@ class QueuePump:
             return False
         return True
 
-    async def _keep_lock(self, receiver: Receiver, message: ServiceBusReceivedMessage) -> None:
-        """Renew the lock half-way to its end, up to the configured maximum."""
+    async def _keep_lock(
+        self, receiver: Receiver, message: ServiceBusReceivedMessage, returned: asyncio.Event
+    ) -> None:
+        """Renew the lock half-way to its end, until ``returned`` or the configured maximum.
+
+        A renewal under way is never cancelled: the SDK would be left with half a conversation.
+        """
         until = datetime.now(UTC) + self._options.max_auto_lock_renewal
         while (locked_until := message.locked_until_utc) is not None:
             half = (locked_until - datetime.now(UTC)) / 2
             pause = max(half, timedelta(seconds=_SHORTEST_RENEWAL_SECONDS))
             if datetime.now(UTC) + pause >= until:
                 return
-            await asyncio.sleep(pause.total_seconds())
+            if await _happens_within(returned, pause.total_seconds()):
+                return
             try:
                 await receiver.renew_message_lock(message)
             except Exception as error:
@@ -206,12 +212,14 @@ class QueuePump:
         while self._handling:
             await asyncio.gather(*self._handling, return_exceptions=True)
 
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+
+async def _happens_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for ``event``, so long at most; whether it happened."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def queue_pump(
@@ -228,6 +236,7 @@ def queue_pump(
         raise SettingsError("the local host does not support Service Bus sessions")
     if str(trigger.get("cardinality", "one")).casefold() == "many":
         raise SettingsError("the local host does not support batches (cardinality 'many')")
+    auto_complete = bool(trigger.get("autoCompleteMessages", options.auto_complete))
     queue = settings.expand(str(trigger["queueName"]))
     connection = settings.connection(settings.expand(str(trigger["connection"])))
     try:
@@ -245,4 +254,5 @@ def queue_pump(
         ):
             yield OneAtATime(receiver)
 
-    return QueuePump(function, open_receiver, options, invoker)
+    own_options = replace(options, auto_complete=auto_complete)
+    return QueuePump(function, open_receiver, own_options, invoker)

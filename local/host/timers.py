@@ -97,6 +97,8 @@ class TimerListener:
         now: Now,
     ) -> None:
         """Raises SettingsError when the schedule or the retry policy cannot be used."""
+        if settings.get("WEBSITE_TIME_ZONE", "UTC").upper() != "UTC":
+            raise SettingsError("the local host runs timers in UTC only (WEBSITE_TIME_ZONE is set)")
         options = function.trigger.options
         self.function = function
         self._schedule = settings.expand(str(options["schedule"]))

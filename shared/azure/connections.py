@@ -9,7 +9,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient
 
 from shared.azure.accounts import Accounts, open_account
-from shared.azure.http import Pool, open_pool, table_patience
+from shared.azure.http import Pool, table_patience
 from shared.azure.service_bus import PATIENCE, AzureBus
 from shared.azure.tables import Tables
 from shared.model.errors import Invalid
@@ -48,7 +48,7 @@ class Connections:
         clock: Clock,
     ) -> None:
         identity = Identity()
-        pool = open_pool(parallel_requests)
+        pool = Pool(parallel_requests)
         self.accounts = Accounts(
             open_account(name, setting, pool, identity, clock) for name, setting in accounts.items()
         )

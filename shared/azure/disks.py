@@ -105,7 +105,10 @@ class AzureDisks:
         blob = self._accounts.place(snapshot.disk).client(snapshot.id)
         with translated(snapshot.disk):
             stream = await blob.download_blob(offset=range_.start, length=range_.size_bytes)
-            return await stream.readall()
+            body = await stream.readall()
+        if len(body) != range_.size_bytes:
+            raise Invalid(f"{range_} ends beyond snapshot {snapshot.id} of {snapshot.disk}")
+        return body
 
     def _image(self, image: Snapshot | DiskUrl) -> tuple[DiskUrl, BlobClient]:
         if isinstance(image, Snapshot):

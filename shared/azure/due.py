@@ -51,7 +51,9 @@ class AzureDueIndex:
         put: list[tuple[str, dict[str, Any]]] = [("upsert", _entity(to))] if to else []
         with translated(f"the slot of '{entry.item}'"):
             try:
-                await table.submit_transaction([("delete", _entity(entry)), *put])
+                await table.submit_transaction(
+                    [("delete", _entity(entry)), *put], retry_on_methods=["POST"]
+                )
             except TableTransactionError as error:
                 if error.status_code != 404:
                     raise

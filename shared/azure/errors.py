@@ -114,14 +114,17 @@ def reason(error: Exception) -> str:
 
 def _by_code(error: HttpResponseError, code: str, subject: str, kinds: Kinds) -> VaultlineError:
     status, text = error.status_code or 0, f"{subject}: {reason(error)}"
-    if code in kinds:
-        return kinds[code](text, code=None if kinds[code] is not Transient else code)
+    kind = kinds.get(code)
+    if kind is not None and issubclass(kind, SourceGone):
+        return kind(f"{subject} does not exist")
+    if kind is not None:
+        return kind(text, code=code if kind is Transient else None)
     if status in _BUSY:
         return Transient(text, code=code or None)
     if status in _DENIED:
         return Invalid(text, code="AccessDenied", action=ACCESS)
     if status == 404:
-        return SourceGone(text)
+        return SourceGone(f"{subject} does not exist")
     if status == 412:
         return Conflict(text)
     return Invalid(text, code=code or None)

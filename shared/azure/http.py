@@ -20,24 +20,45 @@ READ_SECONDS = 30.0
 """The service gives itself 30 s for one request of pages."""
 
 
+_ASKED_WAITS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
+
+
 class Pool(AioHttpTransport):  # type: ignore[misc]  # exported by a module's __getattr__
-    """Connections that all clients share. Waits between repeats go through here, so that none is
-    longer than ours, whatever Retry-After says."""
+    """Up to `connections` requests at once, for all clients together; opened by the first one, on
+    its loop. Whoever made the pool closes it.
 
-    async def sleep(self, duration: float) -> None:
-        await super().sleep(min(duration, LONGEST_WAIT_SECONDS))
+    How long the service asks to wait is not passed on: the SDKs would sleep that long in the
+    worker, however long it is.
+    """
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+        self.session: aiohttp.ClientSession | None = None
+        self._connections = connections
+
+    async def open(self) -> None:
+        if self.session is None and not self._has_been_opened:
+            self.session = _session(self._connections)
+        await super().open()
+
+    async def send(self, request: Any, **config: Any) -> Any:
+        response = await super().send(request, **config)
+        for header in _ASKED_WAITS:
+            response.headers.pop(header, None)
+        return response
 
 
-def open_pool(connections: int) -> Pool:
-    """A pool for up to `connections` requests at once. Call it on the running loop; whoever made
-    it closes it."""
+def _session(connections: int) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=True,
     )
-    return Pool(session=session, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
+    # aiohttp repeats a PUT by itself where a kept connection breaks. Whether a request may be
+    # repeated is for us to say: a second snapshot, or a refused resize, is not the first one.
+    session._retry_connection = False
+    return session
 
 
 def wait_seconds(repeat: int) -> float:

@@ -19,10 +19,10 @@ from shared.azure.containers import in_container
 from shared.azure.disks import IMAGE_TAG, if_matches, read_properties, state_of
 from shared.azure.errors import error_code, translated
 from shared.model.disk import DiskState, EpochFence, Fence
-from shared.model.errors import SourceGone, StaleEpoch
+from shared.model.errors import Invalid, SourceGone, StaleEpoch
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.image_size import check_image_size
-from shared.model.ranges import PageRange
+from shared.model.ranges import TRANSFER_UNIT_BYTES, PageRange
 from shared.ports import ReadGrant
 
 FOREVER = -1
@@ -103,6 +103,7 @@ class AzureImages:
 
     async def copy(self, disk: DiskUrl, range_: PageRange, source: ReadGrant, fence: Fence) -> None:
         blob = self._accounts.place(disk).client()
+        _check_unit(range_, range_.size_bytes)
         with _writing(disk):
             await blob.upload_pages_from_url(
                 source.url, range_.start, range_.size_bytes, range_.start, **_condition(fence)
@@ -115,6 +116,7 @@ class AzureImages:
 
     async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> None:
         blob = self._accounts.place(disk).client()
+        _check_unit(range_, len(body))
         with _writing(disk):
             await blob.upload_page(
                 body, range_.start, range_.size_bytes, validate_content=True, **_condition(fence)
@@ -139,6 +141,13 @@ def _check(state: DiskState, properties: BlobProperties, fence: Fence) -> None:
         raise StaleEpoch(f"epoch {fence.epoch} of {state.url} is over: {writes} writes")
     if properties.etag != state.etag:
         raise StaleEpoch(f"{state.url} is not as it was read")
+
+
+def _check_unit(range_: PageRange, moved_bytes: int) -> None:
+    """Raises `Invalid` for what no one request can move. The service would say so, too, but may
+    hang up before the body is through, which looks like a broken connection."""
+    if range_.size_bytes > TRANSFER_UNIT_BYTES or moved_bytes != range_.size_bytes:
+        raise Invalid(f"{range_} cannot be written in one request of {moved_bytes} bytes")
 
 
 def _sequence_number(properties: BlobProperties) -> int:

@@ -136,6 +136,11 @@ class MemoryBus:
         """The next messages sent to the queue arrive twice."""
         self._to_duplicate[queue] += times
 
+    def stop_faults(self) -> None:
+        """No further message is lost or duplicated."""
+        self._to_lose.clear()
+        self._to_duplicate.clear()
+
     def drop(self, queue: str, sequence_number: int) -> None:
         """One message vanishes from the queue."""
         del self._waiting(queue)[sequence_number]

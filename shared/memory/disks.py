@@ -9,7 +9,7 @@ from shared.memory.faults import Faults
 from shared.memory.grants import Grants
 from shared.memory.storage import MemoryStorage
 from shared.model.disk import DiskState, Snapshot
-from shared.model.errors import ChainBroken, Conflict, SourceGone
+from shared.model.errors import ChainBroken, Conflict, Invalid, SourceGone
 from shared.model.ids import DiskUrl
 from shared.model.ranges import Change, ChangedRange, PageRange
 from shared.ports import ReadGrant
@@ -75,7 +75,10 @@ class MemoryDisks:
     async def read(self, snapshot: Snapshot, range_: PageRange) -> bytes:
         async with self._faults.around("disks.read"):
             self._storage.requests["read"] += 1
-            body = self._storage.pages(snapshot).read(range_)
+            kept = self._storage.version(snapshot)
+            if range_.end > kept.size_bytes:
+                raise Invalid(f"{range_} ends beyond snapshot {snapshot.id} of {snapshot.disk}")
+            body = kept.pages.read(range_)
             self._storage.worker_bytes_read += len(body)
             return body
 

@@ -4,6 +4,7 @@ A request that cannot be met raises `Invalid`, `NotFound` or `AlreadyExists`; wh
 exists the reason is kept in a failed job as well, so that whoever asked can read it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 
@@ -17,7 +18,6 @@ from shared.model.errors import (
     AlreadyExists,
     Conflict,
     Invalid,
-    NotFound,
     SourceGone,
     VaultlineError,
 )
@@ -60,6 +60,15 @@ class Accepted:
 @step("command")
 async def obey(ports: Ports, command: Command) -> Accepted:
     """Starts what a command asks for; repeatable under its request id."""
+    try:
+        return await _start(ports, command)
+    except VaultlineError as error:
+        if not error.transient:
+            await _note_refusal(ports, command, error)
+        raise
+
+
+async def _start(ports: Ports, command: Command) -> Accepted:
     match command:
         case Protect():
             return await protect(ports, command)
@@ -69,6 +78,28 @@ async def obey(ports: Ports, command: Command) -> Accepted:
             return await backup_now(ports, command)
         case Restore():
             return await accept_restore(ports, command)
+
+
+_KINDS: dict[type[Command], tuple[str, Operation]] = {
+    Protect: (PROTECT, Operation.CONFIGURE_PROTECTION),
+    StopProtection: (STOP, Operation.STOP_PROTECTION),
+    BackupNow: (BACKUP, Operation.BACKUP),
+    Restore: (RESTORE, Operation.RESTORE),
+}
+
+
+async def _note_refusal(ports: Ports, command: Command, error: VaultlineError) -> None:
+    """A failed job tells whoever asked why. Only where the item exists, or was to be made: a
+    flood of wrong ids must not fill the ledger."""
+    name, operation = _KINDS[type(command)]
+    item_id = command.item_id or default_item_id(DiskUrl(command.source))
+    if not isinstance(command, Protect) and await ports.ledger.get(item_id, Item) is None:
+        return
+    job_id, now = request_job(item_id, name, command.request_id), ports.clock.now()
+    await ports.catalog.note_job(job_id, now)
+    failed = _job(item_id, job_id, operation, now).end(Status.FAILED, now, error.detail())
+    with suppress(Conflict):
+        await ports.ledger.commit(item_id, [Insert(failed)])
 
 
 # ---------------------------------------------------------------- protect
@@ -108,7 +139,7 @@ async def protect(ports: Ports, command: Protect) -> Accepted:
 async def _enter(ports: Ports, item: Item, policy: Policy, job_id: JobId) -> Decision[datetime]:
     """The item's row, or its resumption; the result is its first slot."""
     now = ports.clock.now()
-    done = _ended_job(item.id, job_id, Operation.CONFIGURE_PROTECTION, now)
+    done = _job(item.id, job_id, Operation.CONFIGURE_PROTECTION, now).end(Status.COMPLETED, now)
     row = await ports.ledger.get(item.id, Item)
     if row is None:
         return Decision(item.first_slot, (Insert(item), Insert(done)))
@@ -133,14 +164,13 @@ async def _enter(ports: Ports, item: Item, policy: Policy, job_id: JobId) -> Dec
     return Decision(item.first_slot, (update(row, resumed), Insert(done)))
 
 
-def _ended_job(item: ItemId, job: JobId, operation: Operation, now: datetime) -> Job:
+def _job(item: ItemId, job: JobId, operation: Operation, now: datetime) -> Job:
     return Job(
         id=job,
         item_id=item,
         operation=operation,
-        status=Status.COMPLETED,
+        status=Status.IN_PROGRESS,
         started_at=now,
-        ended_at=now,
         progressed_at=now,
         trace_id=telemetry.trace_id(),
     )
@@ -181,7 +211,8 @@ async def stop_protection(ports: Ports, command: StopProtection) -> Accepted:
             delete_data=command.delete_data,
             expiry_due=True,
         )
-        done = _ended_job(command.item_id, job_id, Operation.STOP_PROTECTION, now)
+        done = _job(command.item_id, job_id, Operation.STOP_PROTECTION, now)
+        done = done.end(Status.COMPLETED, now)
         message = expire_message(command.item_id, job_id, now)
         return Decision(None, (update(row, stopped), Insert(done)), (message,))
 
@@ -229,12 +260,8 @@ async def accept_restore(ports: Ports, command: Restore) -> Accepted:
     if known is not None:
         return replace(accepted, restore=not known.record.status.ended)
     await ports.catalog.note_job(job_id, ports.clock.now())
-    try:
-        await _check_target(ports, item, command)
-        await transact(ports, item.id, lambda: _pin(ports, item, job_id, command))
-    except (Invalid, NotFound, AlreadyExists, SourceGone) as error:
-        await _refuse(ports, item, job_id, error)
-        raise
+    await _check_target(ports, item, command)
+    await transact(ports, item.id, lambda: _pin(ports, item, job_id, command))
     return accepted
 
 
@@ -263,12 +290,3 @@ async def _check_target(ports: Ports, item: Item, command: Restore) -> None:
         f"{command.target.url} exists already",
         action="Restore to a name that does not exist.",
     )
-
-
-async def _refuse(ports: Ports, item: Item, job_id: JobId, error: VaultlineError) -> None:
-    now = ports.clock.now()
-    job = restore_job(item, job_id, now, telemetry.trace_id())
-    try:
-        await ports.ledger.commit(item.id, [Insert(job.end(Status.FAILED, now, error.detail()))])
-    except Conflict:
-        return

@@ -6,7 +6,7 @@ import pytest
 
 from shared.model.errors import ChainBroken, Conflict, Invalid, SourceGone
 from shared.model.ids import DiskUrl
-from shared.model.ranges import PAGE_BYTES
+from shared.model.ranges import PAGE_BYTES, PageRange
 from tests.contract.pages import (
     allocated,
     body,
@@ -188,6 +188,13 @@ async def test_three_sparse_tebibytes_are_listed_at_once(world: World) -> None:
     assert await allocated(world, snapshot) == [span(0, 1), span(pages - 1, pages)]
     assert await changed(world, snapshot, base) == [f"+{pages - 1}-{pages}"]
     assert await world.ports.disks.read(snapshot, span(pages - 1, pages)) == body("z")
+
+
+@pytest.mark.parametrize("range_", [span(15, 17), span(16, 17)], ids=["across", "beyond"])
+async def test_what_lies_beyond_the_end_is_not_read(world: World, range_: PageRange) -> None:
+    snapshot = await world.ports.disks.take_snapshot(world.disk(16), "job")
+    with pytest.raises(Invalid):
+        await world.ports.disks.read(snapshot, range_)
 
 
 async def test_an_empty_disk_is_a_disk(world: World) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+from urllib.parse import unquote
 from uuid import uuid4
 
 from azure.storage.blob import BlobClient, BlobServiceClient
@@ -148,7 +149,7 @@ class AzuritePeople:
         disk, snapshot = (image.disk, image.id) if isinstance(image, Snapshot) else (image, None)
         account, container, name = disk.removeprefix(f"{self.storage.endpoint}/").split("/", 2)
         service: BlobServiceClient = self.storage.blobs(SOURCE if account == SOURCE.name else VAULT)
-        return service.get_blob_client(container, name, snapshot=snapshot)
+        return service.get_blob_client(container, unquote(name), snapshot=snapshot)
 
 
 def memory_world() -> World:

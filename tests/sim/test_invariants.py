@@ -512,3 +512,21 @@ async def test_a_stopped_item_keeps_or_loses_its_data() -> None:
     assert await world.item() is None
     assert await world.points() == []
     assert world.ports.storage.find(item.replica) is None
+
+
+async def test_a_refused_request_leaves_a_failed_job_with_the_reason() -> None:
+    world, _ = await first_backup()
+    await world.command(
+        type="protect", source=DISK, policy="platinum", vault="vault", item_id="other"
+    )
+    await world.command(
+        type="restore",
+        item_id=ITEM,
+        point=f"{ITEM}.point-none",
+        target={"kind": "alternate", "url": f"{DISK}-x"},
+    )
+    await world.settle()
+    failed = [job for job in [*await world.jobs(), *await world.jobs("other")] if job.error]  # type: ignore[arg-type]
+    assert {job.operation.value for job in failed} == {"ConfigureProtection", "Restore"}
+    assert all(job.status is Status.FAILED and job.error for job in failed)
+    assert len(world.ports.bus.dead_letters) == 2

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.stack
 
 ENTITIES = {
     "defaults": {
-        "lockDuration": "PT5S",
+        "lockDuration": "PT2S",
         "maxDeliveryCount": 2,
         "defaultMessageTimeToLive": "P1D",
         "requiresDuplicateDetection": False,
@@ -124,7 +124,7 @@ def test_the_lock_is_kept_as_long_as_the_function_runs(
     served: tuple[Bus, HostProcess],
 ) -> None:
     bus, host = served
-    bus.send("work", order("sleep", seconds=7))
+    bus.send("work", order("sleep", seconds=3))
     wait_until(lambda: "slept" in host.notes, lambda: host.log)
     time.sleep(0.5)
     assert [note for note in host.notes if note.startswith("sleep")] == ["sleep 1"]

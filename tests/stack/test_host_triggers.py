@@ -105,7 +105,8 @@ def test_status_and_listing(host: HostProcess) -> None:
     ]
     listed = {one["name"]: one for one in host.get("/admin/functions").json}
     assert "echo" in listed
-    assert "switched_off" not in listed
+    disabled = [name for name, one in listed.items() if one["isDisabled"]]
+    assert disabled == ["switched_off"]
     trigger = listed["echo"]["config"]["bindings"][0]
     assert trigger["type"] == "httpTrigger"
     assert trigger["route"] == "echo/{kind:alpha}/{id:int?}"

@@ -132,6 +132,13 @@ def test_names_must_be_unique() -> None:
         index(app)
 
 
+def test_names_must_suit_the_host() -> None:
+    app = func.FunctionApp()
+    timer(app, app.function_name("no spaces, please")(lambda timer: None))
+    with pytest.raises(AppLoadError, match="'no spaces, please' cannot be loaded: its name"):
+        index(app)
+
+
 def test_a_function_needs_a_trigger() -> None:
     app = func.FunctionApp()
     app.function_name("lonely")(lambda: None)

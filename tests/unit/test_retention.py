@@ -134,15 +134,16 @@ def test_a_year_from_29_february_ends_on_the_28th() -> None:
 @pytest.mark.parametrize(
     ("week", "days"),
     [
-        (Week.FIRST, [1]),
-        (Week.SECOND, [8]),
-        (Week.THIRD, [15]),
-        (Week.FOURTH, [22]),
-        (Week.LAST, [29]),
+        (Week.FIRST, [2, 7]),
+        (Week.SECOND, [9, 14]),
+        (Week.THIRD, [16, 21]),
+        (Week.FOURTH, [23, 28]),
+        (Week.LAST, [28, 30]),
     ],
 )
 def test_weeks_of_a_month_count_the_weekday(week: Week, days: list[int]) -> None:
-    rule = RetentionRule(rule=Rule.MONTHLY, keep=1, on=frozenset({Weekday.SUNDAY}), week=week)
+    on = frozenset({Weekday.MONDAY, Weekday.SATURDAY})
+    rule = RetentionRule(rule=Rule.MONTHLY, keep=1, on=on, week=week)
     policy = replace(PLAIN, retention=(rule,))
     tagged = [day for day in range(1, 31) if reasons_for(utc(f"2026-11-{day:02}T02:00"), policy)]
     assert tagged == days

@@ -135,7 +135,7 @@ class DurableApi:
         return web.json_response(body, status=500 if as_error else 200)
 
     async def _list(self, request: web.Request) -> web.Response:
-        show_input = _flag(request, "showInput")
+        show_input = _flag(request, "showInput", default=True)
         found = self._hub.query(_query(request))
         return web.json_response([show_instance(i, show_input=show_input) for i in found])
 

@@ -46,7 +46,7 @@ def flaky(spec: dict) -> str:
 @app.activity_trigger(input_name="key")
 def slow(key: str) -> str:
     _note(f"slow {key}")
-    time.sleep(1.5)
+    time.sleep(0.6)
     _note(f"slow {key} done")
     return key
 
