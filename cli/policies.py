@@ -19,6 +19,7 @@ from shared.decide.schedule import slots_between
 from shared.model.errors import Invalid, NotFound
 from shared.model.ids import PolicyName
 from shared.model.policy import Policy
+from shared.steps.policies import all_policies
 
 PREVIEW_SLOTS = 1000
 
@@ -46,7 +47,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     """List the policies."""
 
     async def ask(session: Session) -> None:
-        views = [_view(policy) for policy in await session.ports.catalog.policies()]
+        views = [_view(policy) for policy in await all_policies(session.ports)]
         show_list(views, POLICIES, as_json=as_json, empty="There is no policy yet.")
 
     run(context, ask)

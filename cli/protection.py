@@ -7,12 +7,13 @@ import typer
 from cli.output import AsJson
 from cli.requests import DAY_SECONDS, Asked, Timeout, Wait, conclude, post
 from cli.session import Session, run
-from shared.contracts.policy import DEFAULT_DOCUMENT, default_policy
+from shared.contracts.policy import DEFAULT_DOCUMENT
 from shared.model.errors import Invalid, NotFound, Transient
 from shared.model.ids import DiskUrl, PolicyName, VaultName, default_item_id, item_id
 from shared.model.item import Item, ProtectionState
 from shared.model.job import Operation
 from shared.steps.commands import BACKUP, PROTECT, STOP
+from shared.steps.policies import policy_of
 
 DEFAULT_POLICY = str(DEFAULT_DOCUMENT["name"])
 
@@ -108,15 +109,9 @@ async def existing(session: Session, item: str) -> Item:
 
 
 async def _settle_names(session: Session, policy: str, vault: str) -> None:
-    """Both must exist; the default policy is made when it is first used. Raises `NotFound`."""
-    catalog = session.ports.catalog
-    await catalog.vault(VaultName(vault))
-    try:
-        await catalog.policy(PolicyName(policy))
-    except NotFound:
-        if policy != DEFAULT_POLICY:
-            raise
-        await catalog.put_policy(default_policy())
+    """Both must exist. Raises `NotFound`."""
+    await session.ports.catalog.vault(VaultName(vault))
+    await policy_of(session.ports, PolicyName(policy))
 
 
 async def _check_disk(session: Session, source: DiskUrl) -> None:

@@ -69,7 +69,9 @@ class FileSystems:
         """A file's bytes; None where there is no such file. Raises `ToolFailed`."""
         with TemporaryDirectory(dir=image.parent) as folder:
             out = Path(folder) / "file"
-            done = _run([self.debugfs, "-R", f"dump /{path} file", str(image.absolute())], out.parent)
+            done = _run(
+                [self.debugfs, "-R", f"dump /{path} file", str(image.absolute())], out.parent
+            )
             said = _complaints(done)
             if said and _ABSENT not in said:
                 raise ToolFailed(f"debugfs: {said}")

@@ -56,7 +56,9 @@ def differences(before: Sequence[bytes], after: Sequence[bytes]) -> list[Changed
     changes = enumerate(map(_change, before, after))
     runs = groupby(changes, key=lambda numbered: numbered[1])
     return [
-        ChangedRange(_range([number for number, _ in run]), change) for change, run in runs if change
+        ChangedRange(_range([number for number, _ in run]), change)
+        for change, run in runs
+        if change
     ]
 
 

@@ -130,18 +130,19 @@ class FunctionsHost:
             pump.stop()
         for task in set(self._tasks) - set(self._pump_tasks):
             task.cancel()
-        try:
-            async with asyncio.timeout(self._options.drain_seconds):
-                await asyncio.gather(
-                    *self._pump_tasks,
-                    *(timer.drain() for timer in self._timers.values()),
-                    self._worker.drain(),
-                    self._invoker.idle(),
-                )
-        except TimeoutError:
+        ending = asyncio.gather(
+            *self._pump_tasks,
+            *(timer.drain() for timer in self._timers.values()),
+            self._worker.drain(),
+            self._invoker.idle(),
+        )
+        _, unfinished = await asyncio.wait({ending}, timeout=self._options.drain_seconds)
+        if unfinished:
             log.warning("abandoned: %d invocations did not end", self._invoker.in_flight)
+            ending.cancel()
             await self._worker.abandon()
             return False
+        ending.result()
         log.info("stopped")
         return True
 

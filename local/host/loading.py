@@ -23,7 +23,7 @@ SUPPORTED_TRIGGERS = (
     "orchestrationTrigger",
     "activityTrigger",
 )
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,127}")
+_NAME = re.compile(r"(?!host$)[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 _SUPPORTED_OTHERS = ("http", "durableClient")
 
 

@@ -92,9 +92,12 @@ async def _note_refusal(ports: Ports, command: Command, error: VaultlineError) -
     """A failed job tells whoever asked why. Only where the item exists, or was to be made: a
     flood of wrong ids must not fill the ledger."""
     name, operation = _KINDS[type(command)]
-    item_id = command.item_id or default_item_id(DiskUrl(command.source))
-    if not isinstance(command, Protect) and await ports.ledger.get(item_id, Item) is None:
-        return
+    if isinstance(command, Protect):
+        item_id = command.item_id or default_item_id(DiskUrl(command.source))
+    else:
+        item_id = command.item_id
+        if await ports.ledger.get(item_id, Item) is None:
+            return
     job_id, now = request_job(item_id, name, command.request_id), ports.clock.now()
     await ports.catalog.note_job(job_id, now)
     failed = _job(item_id, job_id, operation, now).end(Status.FAILED, now, error.detail())

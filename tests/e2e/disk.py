@@ -22,6 +22,17 @@ class Disk:
         """What it holds now."""
         return bytes(self._content)
 
+    def continued(self, blob: BlobClient) -> "Disk":
+        """Another blob that holds the same."""
+        other = Disk(blob, len(self._content), seed=1)
+        other._content[:] = self._content
+        return other
+
+    def resize(self, size_bytes: int) -> None:
+        """Grows in place."""
+        self.blob.resize_blob(size_bytes)
+        self._content.extend(bytes(size_bytes - len(self._content)))
+
     def write(self, offset: int, length: int) -> None:
         """New random bytes there."""
         body = self._random.randbytes(length)

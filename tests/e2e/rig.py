@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import psutil
+from azure.data.tables import TableServiceClient
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from azure.storage.blob import BlobClient, BlobServiceClient
 from typer.testing import CliRunner
@@ -27,7 +28,6 @@ from local import processes, stack
 from local.components import ROLES, Component, StackConfig
 from local.ports import PORT_NAMES, Ports, free_ports
 from local.servicebus.control import Control
-from local.servicebus.faults import Fault as BusFault
 from local.storage.controls import (
     Fault,
     FaultCount,
@@ -44,8 +44,6 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 PATIENCE_SECONDS = 90.0
-OUT_OF_THE_WAY = "0 0 3 1 1 *"
-"""A timer's schedule for tests that want no timer to help."""
 HASTE = {
     "VAULTLINE_TICK_SCHEDULE": "*/2 * * * * *",
     "VAULTLINE_RECONCILE_SCHEDULE": "*/2 * * * * *",
@@ -92,11 +90,14 @@ class Rig:
 
     def start(self, **settings: str) -> None:
         """Starts what does not run; `settings` are for a host that is started now."""
-        stack.up(self.config, only=[Component.STORAGE])
-        self._start_bus()
+        self.start_storage()
+        self.start_bus()
         stack.up(self.config, settings=settings)
 
-    def _start_bus(self) -> None:
+    def start_storage(self) -> None:
+        stack.up(self.config, only=[Component.STORAGE])
+
+    def start_bus(self) -> None:
         """As the supervisor does, with the port that takes faults besides."""
         if processes.is_alive(processes.recorded(self.config.run_dir, Component.SERVICE_BUS)):
             return
@@ -130,13 +131,24 @@ class Rig:
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """Every living process that was started for this stack."""
+        """Every living process of this stack."""
         return [
             each
             for each in psutil.process_iter(["cmdline"])
-            if str(self.config.data_dir) in " ".join(each.info["cmdline"] or ())
-            and each.pid != os.getpid()
+            if str(self.config.data_dir) in (line := " ".join(each.info["cmdline"] or ()))
+            and "undertaker" not in line
         ]
+
+    @property
+    def app_settings(self) -> dict[str, str]:
+        """What the app's settings are."""
+        return stack.settings(self.config)
+
+    @property
+    def people_environment(self) -> dict[str, str]:
+        """The environment of somebody who works with this stack."""
+        known = {key: value for key, value in os.environ.items() if key != "VAULTLINE_STATE"}
+        return {**known, "VAULTLINE_DATA_DIR": str(self.config.data_dir)}
 
     # ------------------------------------------------------------ storage
 
@@ -162,6 +174,14 @@ class Rig:
 
     def content(self, url: str) -> bytes:
         return self.blob(url).download_blob().readall()
+
+    def tables(self) -> Iterator[list[Json]]:
+        """The rows of every table."""
+        state = self.environment.storage.state
+        with TableServiceClient.from_connection_string(state) as service:
+            for table in service.list_tables():
+                client = service.get_table_client(table.name)
+                yield [dict(row) for row in client.list_entities()]
 
     @contextmanager
     def storage_faults(self, *faults: Fault) -> Iterator[Callable[[], Sequence[FaultCount]]]:
@@ -195,28 +215,39 @@ class Rig:
         self.send(ServiceBusMessage(json.dumps(command), message_id=request))
         return request
 
-    def dead_letters(self, queue: str = "commands", *, at_least: int = 0) -> list[DeadLetter]:
-        """Takes every dead letter of the queue; waits until there are so many."""
-        until(
-            lambda: self.bus.counts()[queue]["dead_letter"] >= at_least,
-            f"{at_least} dead letters in {queue}",
-            lambda: self.bus.counts(),
-        )
-        wanted, found = self.bus.counts()[queue]["dead_letter"], list[DeadLetter]()
+    def dead_letters(self, ids: Collection[str], queue: str = "commands") -> dict[str, DeadLetter]:
+        """The dead letters with those MessageIds, once they are all there; taken off the queue."""
+        found: dict[str, DeadLetter] = {}
         with (
             self.client() as client,
             client.get_queue_receiver(queue, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
         ):
-            while len(found) < wanted:
-                batch = receiver.receive_messages(wanted - len(found), max_wait_time=5)
-                assert batch, f"{len(found)} of {wanted} dead letters came"
-                for message in batch:
-                    found.append(_dead_letter(message))
-                    receiver.complete_message(message)
-        return found
 
-    def bus_fired(self, queue: str, fault: BusFault) -> int:
-        return self.bus.fired(queue, fault)
+            def look() -> bool:
+                for message in receiver.receive_messages(len(ids), max_wait_time=1):
+                    found[str(message.message_id)] = _dead_letter(message)
+                    receiver.complete_message(message)
+                return found.keys() >= set(ids)
+
+            until(look, f"dead letters {ids} in {queue}", self.story)
+        return {id_: found[id_] for id_ in ids}
+
+    def peeked(self, queue: str, *, dead: bool = False) -> list[bytes]:
+        """The bodies of what the queue (or its dead letters) holds, locked messages included."""
+        sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead else None
+        with (
+            self.client() as client,
+            client.get_queue_receiver(queue, sub_queue=sub_queue) as receiver,
+        ):
+            return [b"".join(message.body) for message in receiver.peek_messages(100)]
+
+    def drained(self, *queues: str) -> None:
+        """Waits until the queues hold nothing that is to be served."""
+        until(
+            lambda: not any(self.bus.counts()[queue]["active"] for queue in queues),
+            f"{queues} to be served",
+            self.story,
+        )
 
     # ------------------------------------------------------------ people
 
@@ -277,8 +308,13 @@ class Rig:
         assert job["status"] == status, job
         return job
 
-    def ask_restore(self, item: ItemId, point: str = "latest", *, to: str = "") -> JobId:
-        """Posts a `restore` to a new blob, or with `to` "original" onto the disk itself."""
+    def backup_point(self, item: ItemId) -> Json:
+        """Backs up and waits; the point that was made."""
+        job = self.backup(item)
+        return next(each for each in self.points(item) if each["job_id"] == job["id"])
+
+    def ask_restore(self, item: ItemId, point: str, to: str) -> JobId:
+        """Posts a `restore` to a new blob's URL, or onto the disk itself (`original`)."""
         target = {"kind": "original", "confirm": True}
         if to != "original":
             target = {"kind": "alternate", "url": to}
@@ -286,13 +322,20 @@ class Rig:
         return request_job(item, "restore", request)
 
     def restored(self, item: ItemId, point: str = "latest") -> bytes:
-        """The point's bytes, by a restore to a new blob (which is then deleted)."""
-        url = self.new_url()
-        job = self.ended(self.ask_restore(item, point, to=url))
-        assert job["status"] == "Completed", job
-        found = self.content(url)
-        self.blob(url).delete_blob(delete_snapshots="include")
-        return found
+        """The point's bytes, by a restore to a new blob."""
+        return self._restored(item, [point])[0]
+
+    def assert_restorable(self, item: ItemId, contents: Mapping[str, bytes]) -> None:
+        """Every point restores to its content, byte for byte (invariant 2)."""
+        for point, found in zip(contents, self._restored(item, list(contents)), strict=True):
+            assert found == contents[point], f"{point} differs"
+
+    def _restored(self, item: ItemId, points: Sequence[str]) -> list[bytes]:
+        urls = [self.new_url() for _ in points]
+        asked = [self.ask_restore(item, *each) for each in zip(points, urls, strict=True)]
+        for job in map(self.ended, asked):
+            assert job["status"] == "Completed", job
+        return [self.content(url) for url in urls]
 
     def new_url(self) -> str:
         """The URL of a blob of the source account that does not exist yet."""

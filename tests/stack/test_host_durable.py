@@ -243,6 +243,20 @@ def test_sigterm_waits_for_the_running_activity(tmp_path: Path) -> None:
         assert "Unclosed" not in host.log
 
 
+def test_what_does_not_end_in_time_is_abandoned_and_runs_again(tmp_path: Path) -> None:
+    with running("durable", tmp_path / "abandon") as host:
+        host.stop()
+        host.drain_seconds = 0.1
+        host.start()
+        instance = start(host, "slow_chain", "a")
+        wait_until(lambda: "slow a-1" in host.notes)
+        assert host.stop() == 0
+        assert "abandoned: 1 invocations did not end" in host.log
+        assert "slow a-1 done" not in host.notes
+        host.start()
+        assert ended(host, instance)["output"] == ["a-1", "a-2"]
+
+
 def _webhook(host: HostProcess) -> str:
     return "/runtime/webhooks/durabletask"
 

@@ -87,7 +87,7 @@ class FakeReceiver:
         return until
 
 
-def _consume(message: func.ServiceBusMessage) -> None:
+def take_nothing(message: func.ServiceBusMessage) -> None:
     """Takes a message and does nothing."""
 
 
@@ -300,7 +300,7 @@ def test_what_cannot_be_pumped_is_told(
     settings = AppSettings(
         {"Bus": "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=k", "Bad": "x=y"}
     )
-    function = function_of(_consume, **options)
+    function = function_of(take_nothing, **options)
     with pytest.raises(SettingsError, match=reason):
         queue_pump(function, settings, OPTIONS, invoker)
 
@@ -309,7 +309,7 @@ def test_topics_are_told(invoker: Invoker) -> None:
     app = func.FunctionApp()
     app.service_bus_topic_trigger(
         arg_name="message", topic_name="t", subscription_name="s", connection="Bus"
-    )(_consume)
+    )(take_nothing)
     module = types.ModuleType("function_app")
     module.app = app  # type: ignore[attr-defined]
     (function,) = index_app(module, Path("app"))

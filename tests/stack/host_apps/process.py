@@ -37,6 +37,7 @@ class HostProcess:
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=lambda: free_port())
+    drain_seconds: float = 30.0
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -61,6 +62,7 @@ class HostProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "local.host", "--app-dir", str(self.app)]
         command += ["--data-dir", str(self.folder / "data"), "--port", str(self.port)]
+        command += ["--drain-seconds", str(self.drain_seconds)]
         env = {**os.environ, "NOTES": str(self.folder / "notes"), "HUB_NAME": "TestHub", **self.env}
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=env, stdout=log, stderr=log)

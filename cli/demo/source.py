@@ -1,0 +1,91 @@
+"""The demo's disk: an image file of real files, and the page blob that follows it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cli.demo.blobs import write_changes
+from cli.demo.edits import Contents, Edit, after, plan_edits
+from cli.demo.files import fitting, lay_out, library, listed
+from cli.demo.filesystem import FileSystems
+from cli.demo.image import Survey, blank, differences, survey
+from shared.decide.copying import ranges_of
+from shared.model.ids import DiskUrl
+from shared.model.ranges import Change, size_bytes
+from shared.ports import Ports
+
+MIB = 1024 * 1024
+_FILLED = 0.45
+"""The library may take so much of the disk; the rest is for its journal, tables and growth."""
+_ADDED = 1 / 64
+"""Each round of edits adds files of so much of the disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceDisk:
+    """The image file in one of its states, and what some of its files hold then.
+
+    `written_bytes` and `cleared_bytes` are what became of the blob since the state before;
+    `edits` are still to come.
+    """
+
+    image: Path
+    tools: FileSystems
+    state: Survey
+    contents: Contents
+    edits: Sequence[Edit]
+    written_bytes: int = 0
+    cleared_bytes: int = 0
+
+
+def build(folder: Path, tools: FileSystems, size_mib: int) -> SourceDisk:
+    """A new image of real files in the folder. Raises `ToolFailed`."""
+    root, tree, image = library(), folder / "tree", folder / "disk.img"
+    files = fitting(listed(root), int(size_mib * MIB * _FILLED))
+    lay_out(root, files, tree)
+    tools.make(image, size_mib, tree)
+    edits = plan_edits(files, int(size_mib * MIB * _ADDED))
+    return SourceDisk(
+        image=image,
+        tools=tools,
+        state=survey(image),
+        contents={path: _content(tree / path) for edit in edits for path in edit.telling},
+        edits=edits,
+    )
+
+
+async def upload(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
+    """Makes the page blob and writes what the image holds; its zeros stay unwritten."""
+    size = disk.state.size_bytes
+    await ports.images.create(url, size, tag="")
+    changes = differences(blank(size), disk.state.blocks)
+    await write_changes(ports, url, disk.image, changes)
+    return replace(disk, written_bytes=size_bytes(ranges_of(changes, Change.WRITTEN)))
+
+
+async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
+    """Makes the next round of edits, in the image and then in the blob, where only blocks that
+    differ are written, and blocks that became zeros are cleared."""
+    edit, *later = disk.edits
+    await asyncio.to_thread(disk.tools.edit, disk.image, edit)
+    state = await asyncio.to_thread(survey, disk.image)
+    changes = differences(disk.state.blocks, state.blocks)
+    await write_changes(ports, url, disk.image, changes)
+    return replace(
+        disk,
+        state=state,
+        contents=after(disk.contents, edit),
+        edits=later,
+        written_bytes=size_bytes(ranges_of(changes, Change.WRITTEN)),
+        cleared_bytes=size_bytes(ranges_of(changes, Change.CLEARED)),
+    )
+
+
+def unchanged(disk: SourceDisk) -> SourceDisk:
+    """The same state, nothing done to it since it was last backed up."""
+    return replace(disk, written_bytes=0, cleared_bytes=0)
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None

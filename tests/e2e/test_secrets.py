@@ -1,0 +1,86 @@
+"""Invariant 10: no SAS, key or token in a message, row, log, trace or activity result."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.components import Component
+from local.storage.azurite import ACCOUNTS
+from local.storage.controls import Fault
+from tests.e2e.disk import MIB
+from tests.e2e.rig import Rig
+
+pytestmark = [pytest.mark.stack, pytest.mark.e2e]
+
+FORBIDDEN = (b"sig=", b"sig%3d", b"SharedAccessKey=", *(each.key.encode() for each in ACCOUNTS))
+DENIED = Fault(
+    operation="^PageBlob_UploadPagesFromURL$",
+    times=2,
+    status=403,
+    error_code="AuthorizationFailure",
+)
+BROKEN = Fault(
+    operation="^PageBlob_UploadPagesFromURL$", times=6, status=500, error_code="InternalError"
+)
+
+
+def _secrets_in(content: bytes) -> list[bytes]:
+    return [each for each in FORBIDDEN if each.lower() in content.lower()]
+
+
+def _evidence(rig: Rig) -> Iterator[tuple[str, bytes]]:
+    """Everything that the stack has put down: logs, telemetry, hub, queues and dead letters, table
+    rows. Page data is left out: random bytes may say anything."""
+    folder = rig.config.data_dir
+    for path in folder.rglob("*"):
+        if path.is_file() and "__blobstorage__" not in path.parts:
+            yield str(path.relative_to(folder)), path.read_bytes()
+    for table in rig.tables():
+        for row in table:
+            yield f"a row of {row}", json.dumps(row, default=str).encode()
+    for queue in rig.bus.counts():
+        for body in rig.peeked(queue, dead=False) + rig.peeked(queue, dead=True):
+            yield f"a message in {queue}", body
+
+
+def test_no_secret_is_put_down_anywhere(rig: Rig) -> None:
+    """A run with backups, streams, failures, dead letters and a restore; signatures were in use."""
+    disk = rig.disk()
+    disk.write(0, 2 * MIB)
+    item = rig.protect(disk)
+    rig.backup(item)
+    disk.scribble()
+    with rig.storage_faults(DENIED, BROKEN):
+        rig.backup(item)
+    assert rig.restored(item) == disk.content
+    rig.stop(Component.HOST)  # which writes its last spans
+    evidence = dict(_evidence(rig))
+    found = {name: secrets for name, body in evidence.items() if (secrets := _secrets_in(body))}
+    assert not found
+    for kind in ("logs/host.log", "telemetry/spans", "host/", "servicebus/", "a row of", "logs/"):
+        assert any(name.startswith(kind) and body for name, body in evidence.items()), kind
+
+
+def test_the_search_finds_what_it_looks_for(tmp_path: Path) -> None:
+    key = ACCOUNTS[0].key
+    assert _secrets_in(f"http://x/y?se=1&sig=abc, AccountKey={key}".encode()) == [
+        b"sig=",
+        key.encode(),
+    ]
+
+
+def test_a_signature_that_people_post_is_not_passed_on(rig: Rig) -> None:
+    """A source with a SAS is refused, in words that do not repeat it."""
+    disk = rig.disk()
+    canary = "c4n4ry0123456789"
+    source = f"{disk.url}?sv=2024-01-01&sig={canary}"
+    request = rig.post(type="protect", source=source, policy="gold", vault="e2e")
+    letter = rig.dead_letters([request])[request]
+    assert canary not in letter.reason + letter.description
+    assert letter.description
+    rig.stop(Component.HOST)
+    for folder in ("logs", "telemetry"):
+        for path in (rig.config.data_dir / folder).iterdir():
+            assert canary.encode() not in path.read_bytes(), path
