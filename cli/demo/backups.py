@@ -2,20 +2,17 @@
 as anybody would ask."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cli.requests import Request, follow, post
 from cli.session import Session
-from shared.codec import from_json
-from shared.contracts.policy import Policy
 from shared.model.errors import VaultlineError
 from shared.model.ids import DiskUrl, ItemId, PointId, RequestId, VaultName, point_of, slot_job
 from shared.model.job import Job, Operation, Status
 from shared.model.point import Point
-from shared.model.restore import RestoreWork
+from shared.model.policy import Policy
 from shared.model.vault import Vault, VaultKind
 from shared.steps.commands import BACKUP, PROTECT, RESTORE
 
@@ -73,7 +70,6 @@ class Pipeline:
         """The ended restore onto the disk itself, and the point that keeps what was there."""
         to = {"kind": "original", "confirm": True}
         job = await self._ask(Operation.RESTORE, RESTORE, point=point, target=to)
-        assert from_json(RestoreWork, job.detail).original
         return job, await self.point(point_of(job.id))
 
     async def point(self, id_: PointId) -> Point:
@@ -88,7 +84,7 @@ class Pipeline:
         return await self._ended(await post(self.session, ITEM, operation, name, given))
 
     async def _ended(self, request: Request) -> Job:
-        job = await follow(self.session, request, JOB_SECONDS, _IGNORE)
+        job = await follow(self.session, request, JOB_SECONDS, lambda *_: None)
         if job.status is not Status.COMPLETED:
             why = f": {job.error.code}: {job.error.message}" if job.error else ""
             raise JobFailed(f"job {job.id} ended {job.status}{why}")
@@ -96,4 +92,3 @@ class Pipeline:
 
 
 _TYPES = {PROTECT: "protect", BACKUP: "backup-now", RESTORE: "restore"}
-_IGNORE: Callable[..., None] = lambda *_: None  # noqa: E731

@@ -7,7 +7,7 @@ from cli.demo.blobs import download
 from cli.demo.edits import Contents
 from cli.demo.filesystem import FileSystems
 from cli.demo.image import sha256_of
-from cli.demo.proof import Restored, file_verdict
+from cli.demo.proof import Restored, Seen, file_verdict
 from shared.model.disk import Snapshot
 from shared.model.errors import NotFound
 from shared.model.ids import DiskUrl
@@ -27,19 +27,15 @@ async def snapshot_of(ports: Ports, target: DiskUrl, job: Job) -> Snapshot:
 
 async def look_into(
     ports: Ports, tools: FileSystems, snapshot: Snapshot, image: Path, contents: Contents
-) -> tuple[str, str, dict[str, str]]:
-    """Downloads the disk to `image`: its SHA-256, the state of its file system, and how the files
-    in it compare with `contents`. The image file is removed."""
+) -> Seen:
+    """Downloads the disk to `image`, compares it with `contents`, and removes it."""
     await download(ports, snapshot, image)
-    try:
-        return await asyncio.to_thread(_verdicts, tools, image, contents)
-    finally:
-        image.unlink()
+    return await asyncio.to_thread(_examine, tools, image, contents)
 
 
 async def look_at_live(
     ports: Ports, tools: FileSystems, disk: DiskUrl, image: Path, contents: Contents
-) -> tuple[str, str, dict[str, str]]:
+) -> Seen:
     """The same of a disk as it stands, by a snapshot that does not stay."""
     snapshot = await ports.disks.take_snapshot(disk, CHECK_TAG)
     try:
@@ -48,24 +44,18 @@ async def look_at_live(
         await ports.disks.delete_snapshot(snapshot)
 
 
-def restored(seen: tuple[str, str, dict[str, str]], job: Job) -> Restored:
-    """What was seen of the disk that the job restored."""
+def restored(seen: Seen, job: Job) -> Restored:
+    """What was seen of the disk that the job, which has ended, restored."""
     assert job.ended_at is not None
-    sha256, fsck, files = seen
-    return Restored(
-        sha256=sha256,
-        fsck=fsck,
-        files=files,
-        moved_bytes=job.moved_bytes,
-        seconds=(job.ended_at - job.started_at).total_seconds(),
-    )
+    seconds = (job.ended_at - job.started_at).total_seconds()
+    return Restored(seen=seen, moved_bytes=job.moved_bytes, seconds=seconds)
 
 
-def _verdicts(
-    tools: FileSystems, image: Path, contents: Contents
-) -> tuple[str, str, dict[str, str]]:
+def _examine(tools: FileSystems, image: Path, contents: Contents) -> Seen:
     files = {
         path: file_verdict(expected, tools.extract(image, path))
         for path, expected in contents.items()
     }
-    return sha256_of(image), tools.check(image), files
+    seen = Seen(sha256=sha256_of(image), fsck=tools.check(image), files=files)
+    image.unlink()
+    return seen

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from cli.demo.filesystem import CLEAN
+from cli.demo.traffic import Traffic
+from shared.model.ids import JobId
 from shared.model.point import Kind
 
 Trigger = Literal["schedule", "request"]
@@ -27,15 +29,13 @@ def file_verdict(expected: bytes | None, found: bytes | None) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Restored:
-    """A restored disk, read back: the SHA-256 of all of it, what `e2fsck` says, and how some of
-    its files compare. `moved_bytes` were copied by the restore."""
+class Seen:
+    """A restored disk, read back: the SHA-256 of all of it, what `e2fsck` says (`clean`), and how
+    some of its files compare with what they held."""
 
     sha256: str
     fsck: str
     files: Mapping[str, str]
-    moved_bytes: int
-    seconds: float
 
     def problems(self, sha256: str) -> Iterator[str]:
         """What is wrong with it, if the disk's SHA-256 was `sha256`."""
@@ -49,6 +49,29 @@ class Restored:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What a restore brought back; `moved_bytes` is what it copied for that."""
+
+    seen: Seen
+    moved_bytes: int
+    seconds: float
+
+    def problems(self, sha256: str) -> Iterator[str]:
+        """As `Seen.problems`."""
+        return self.seen.problems(sha256)
+
+    def view(self) -> dict[str, Any]:
+        """The public shape."""
+        return {
+            "sha256_restored": self.seen.sha256,
+            "fsck": self.seen.fsck,
+            "files": dict(self.seen.files),
+            "restore_bytes": self.moved_bytes,
+            "restore_seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class PointProof:
     """A recovery point: what its backup did, the source as it was then, and what came back.
 
@@ -57,6 +80,7 @@ class PointProof:
     """
 
     id: str
+    job_id: JobId
     trigger: Trigger
     kind: str
     changed_bytes: int
@@ -80,7 +104,7 @@ class PointProof:
     def view(self) -> dict[str, Any]:
         """The public shape."""
         fields = {key: value for key, value in asdict(self).items() if key != "restored"}
-        return {**fields, **_restored_view(self.restored)}
+        return {**fields, **self.restored.view()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,23 +130,14 @@ class OriginalProof:
         return {
             "point": self.point,
             "sha256_source": self.sha256_source,
-            **_restored_view(self.restored),
+            **self.restored.view(),
             "safety_point": {
                 "id": self.safety_point,
                 "sha256_source": self.safety_source,
-                **_restored_view(self.safety),
+                **self.safety.view(),
             },
             "next_point": self.next_point,
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Traffic:
-    """Requests of the functions host, as the storage service counted them: copies that it made
-    by itself, and page data that it was sent."""
-
-    server_side_copies: int
-    page_bytes_sent: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +149,8 @@ class Proof:
     original: OriginalProof
     traffic: Traffic
     trace_id: str
-    seconds: float
+    """Of the first incremental backup."""
+    seconds: float = 0.0
 
     @property
     def worker_bytes(self) -> int:
@@ -186,13 +202,3 @@ class Proof:
             yield f"{self.worker_bytes} bytes of disk data passed through functions"
         if not self.traffic.server_side_copies:
             yield "the storage counted no server-side copy"
-
-
-def _restored_view(restored: Restored) -> dict[str, Any]:
-    return {
-        "sha256_restored": restored.sha256,
-        "fsck": restored.fsck,
-        "files": dict(restored.files),
-        "restore_bytes": restored.moved_bytes,
-        "restore_seconds": restored.seconds,
-    }

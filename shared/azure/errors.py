@@ -163,6 +163,8 @@ async def each_page(
                 page = [row async for row in await anext(pages)]
         except StopAsyncIteration:
             return
+        except ValueError:  # what the SDKs make of an answer that was cut off
+            raise Transient(f"{subject}: the listing came malformed", code="Malformed") from None
         yield page
         following: object = getattr(pages, "continuation_token", None)
         if following and following == marker:

@@ -61,9 +61,10 @@ class AzureBus:
         """The functions host holds the lock, so the message is not ours to settle by its link.
         The service takes a disposition by lock token on the queue's management link from
         anybody; the SDK does so for deferred messages."""
+        token = _token(lock_token)
         receiver = self._open().get_queue_receiver(queue)
         async with _call(queue), receiver:
-            await _suspend(receiver, UUID(lock_token), code, reason)
+            await _suspend(receiver, token, code, reason)
 
     async def aclose(self) -> None:
         """Closes the client; the bus may be used again, with a new one."""
@@ -130,6 +131,13 @@ def _added(batch: ServiceBusMessageBatch, message: ServiceBusMessage) -> bool:
     except MessageSizeExceededError:
         return False
     return True
+
+
+def _token(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Invalid(f"'{text[:60]}' is no lock token") from None
 
 
 async def _suspend(receiver: ServiceBusReceiver, token: UUID, code: str, reason: str) -> None:

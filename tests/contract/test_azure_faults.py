@@ -1,11 +1,13 @@
 """What the adapters make of a service that is busy, silent, gone or wrong. Each fault is proved
 to have fired."""
 
+import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from azure.core.credentials_async import AsyncTokenCredential
@@ -179,6 +181,20 @@ async def test_the_rate_of_snapshots_is_a_matter_of_time(
     assert refusal.value.code == "SnapshotOperationRateExceeded"
 
 
+async def test_no_log_shows_a_signature_or_a_key(
+    world: World, storage: RunningStorage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Invariant 10, with every logger at its most talkative."""
+    caplog.set_level(logging.DEBUG)
+    disk, snapshot = await image(world), await source(world)
+    async with world.ports.disks.grant(snapshot) as grant:
+        await world.ports.images.copy(disk, span(0, 4), grant, EPOCH)
+    (signature,) = parse_qs(urlsplit(grant.url).query)["sig"]
+    assert "Request URL" in caplog.text
+    for secret in (signature, quote(signature, safe=""), SOURCE.key):
+        assert secret not in caplog.text
+
+
 class Yesterday(SystemClock):
     def now(self) -> datetime:
         return datetime.now(UTC) - timedelta(days=1)
@@ -215,6 +231,21 @@ async def test_storage_that_is_gone_is_transient_and_keeps_its_secrets(
                 await call
             text = f"{refusal.value!r} {refusal.value.detail()}"
             assert all(word not in text for word in ("sig=", "AccountKey", SOURCE.key))
+
+
+async def test_a_service_that_is_silent_is_given_up(
+    storage: RunningStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "FIRST_WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(http, "READ_SECONDS", 0.2)
+    async with azure_world(storage) as world:
+        disk, item = world.disk(), world.item()
+        await world.ports.ledger.get(item, Job, "none")
+        with faults(storage, Fault(delay_ms=1000, times=4)):
+            with pytest.raises(Transient):
+                await world.ports.disks.state(disk)
+            with pytest.raises(Transient):
+                await world.ports.ledger.get(item, Job, "none")
 
 
 async def test_work_goes_on_when_storage_is_back(

@@ -1,0 +1,124 @@
+"""`demo`: the whole story on a real disk image, with proof."""
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.demo.backups import ITEM, Pipeline
+from cli.demo.filesystem import FileSystems, find_file_systems
+from cli.demo.laptop import own_folder, own_stack, session_over
+from cli.demo.proof import Proof
+from cli.demo.report import show
+from cli.demo.source import build
+from cli.demo.story import Say, Story
+from cli.demo.traffic import traffic_of
+from cli.failures import DONE, FAILED
+from cli.output import AsJson, show_json, terminal
+from cli.session import Session
+from cli.spans import Span, read_trace
+from local import stack
+from local.components import HOST_CLIENT, StackConfig
+from local.storage.azurite import SOURCE, VAULT
+from local.storage.controls import read_counters
+from shared.model.ids import DiskUrl, JobId
+from shared.model.job import Job
+
+PROOF_FILE = "demo-proof.json"
+LEAST_MIB, MOST_MIB = 32, 2048
+
+
+def demo_command(
+    size: Annotated[
+        int, typer.Option("--size", min=LEAST_MIB, max=MOST_MIB, help="The disk's size, in MiB.")
+    ] = 256,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the demo's folder: the stack's data and logs.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="The demo's folder, a new one; a temporary one if left."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Back up and restore a real disk image on a laptop stack of its own, and prove it right."""
+    begun = time.monotonic()
+    say = _narrator(begun, quiet=as_json)
+    tools = find_file_systems()
+    with own_folder(data_dir, keep=keep) as folder:
+        with own_stack(folder) as config:
+            proof, spans = _told(config, tools, size, say)
+        proof = replace(proof, seconds=round(time.monotonic() - begun, 1))
+        if keep and not as_json:
+            say(f"kept {folder}; `vaultline local up --data-dir {folder}` starts its stack again")
+    Path(PROOF_FILE).write_text(json.dumps(proof.view(), indent=2) + "\n")
+    if as_json:
+        show_json(proof.view())
+    else:
+        show(proof, spans)
+    return FAILED if proof.problems() else DONE
+
+
+def _narrator(begun: float, *, quiet: bool) -> Say:
+    """Says a line of progress, with the seconds since the beginning."""
+
+    def say(text: str) -> None:
+        if not quiet:
+            elapsed = time.monotonic() - begun
+            terminal(errors=True).print(f"{elapsed:6.1f} s  {text}", soft_wrap=True)
+
+    return say
+
+
+def _told(
+    config: StackConfig, tools: FileSystems, size_mib: int, say: Say
+) -> tuple[Proof, list[Span]]:
+    """The story from its begin to its proof. Raises the first of what went wrong."""
+    try:
+        return asyncio.run(_whole(config, tools, size_mib, say))
+    except BaseExceptionGroup as failures:
+        raise _first(failures) from None
+
+
+async def _whole(
+    config: StackConfig, tools: FileSystems, size_mib: int, say: Say
+) -> tuple[Proof, list[Span]]:
+    folder = config.data_dir / "demo"
+    folder.mkdir()
+    say(f"starting a stack, and making a disk of {size_mib} MiB, in {config.data_dir}")
+    async with asyncio.TaskGroup() as group:
+        started = group.create_task(asyncio.to_thread(stack.up, config))
+        built = group.create_task(asyncio.to_thread(build, folder, tools, size_mib))
+    async with session_over(config) as session:
+        story = Story(pipeline=_pipeline(session), tools=tools, folder=folder, say=say)
+        points, original = await story.tell(built.result())
+        trace_id = await _trace_of(session, points[1].job_id)
+        counters = await asyncio.to_thread(read_counters, started.result().storage_url)
+    proof = Proof(
+        image_bytes=built.result().state.size_bytes,
+        points=points,
+        original=original,
+        traffic=traffic_of(HOST_CLIENT, counters),
+        trace_id=trace_id,
+    )
+    return proof, read_trace(config.data_dir / "telemetry", trace_id)
+
+
+def _pipeline(session: Session) -> Pipeline:
+    source = DiskUrl(f"{session.endpoints[SOURCE.name]}/disks/demo.img")
+    return Pipeline(session, source, f"{session.endpoints[VAULT.name]}/demo")
+
+
+async def _trace_of(session: Session, job: JobId) -> str:
+    row = await session.ports.ledger.get(ITEM, Job, job)
+    return row.record.trace_id if row else ""
+
+
+def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first that is no group itself: what went wrong side by side mostly has one cause."""
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

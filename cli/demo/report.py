@@ -1,0 +1,59 @@
+"""The proof as people read it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cli.demo.proof import Proof
+from cli.output import Column, say, show_list, size, terminal
+from cli.spans import Span
+from cli.waterfall import waterfall
+
+COLUMNS = (
+    Column("POINT", "id"),
+    Column("KIND", "kind"),
+    Column("BY", "trigger"),
+    Column("CHANGED", "changed_bytes", size),
+    Column("COPIED", "copied_bytes", size),
+    Column("REQUESTS", "requests"),
+    Column("TIME", "seconds", lambda seconds: f"{seconds:.1f} s"),
+    Column("SHA-256", "hash"),
+    Column("FILE SYSTEM", "fsck"),
+    Column("FILES", "file_verdict"),
+)
+
+
+def rows(proof: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The points of a proof's view, and the restored original, as rows of the table."""
+    original = {**proof["original"], "id": f"{proof['original']['point']} → original"}
+    return [_row(each) for each in (*proof["points"], original)]
+
+
+def show(proof: Proof, spans: Sequence[Span]) -> None:
+    """The table, the timeline of one incremental backup, and what it all comes to."""
+    show_list(rows(proof.view()), COLUMNS, as_json=False, empty="")
+    say("\nThe timeline of the first incremental backup:\n")
+    say("\n".join(waterfall(spans, terminal().width)))
+    say("\n" + "\n".join(summary(proof)))
+
+
+def summary(proof: Proof) -> Iterator[str]:
+    """The totals and the verdict, a line each."""
+    moved, worker = size(proof.moved_bytes), size(proof.worker_bytes)
+    yield f"Disk data moved by the storage service: {moved}; through functions: {worker}."
+    disk = size(proof.image_bytes)
+    yield f"{len(proof.points)} points of a disk of {disk} in {proof.seconds:.0f} s."
+    problems = proof.problems()
+    if not problems:
+        yield "Proved: every point came back byte for byte, with a clean file system."
+    for problem in problems:
+        yield f"WRONG: {problem}"
+
+
+def _row(view: Mapping[str, Any]) -> dict[str, Any]:
+    equal = view["sha256_restored"] == view["sha256_source"]
+    right = sum(verdict in ("equal", "absent") for verdict in view["files"].values())
+    return {
+        **view,
+        "hash": f"{'equal' if equal else 'DIFFERS'} {view['sha256_restored'][:8]}",
+        "file_verdict": f"{right} of {len(view['files'])} as they were",
+    }
