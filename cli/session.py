@@ -5,7 +5,6 @@ started in this folder, so that commands work right after `vaultline local up`.
 """
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -86,21 +85,9 @@ def _stack() -> dict[str, str]:
     from local.errors import NotStarted
 
     try:
-        started = stack.environment(stack.stack_config())
+        return dict(stack.settings(stack.stack_config()))
     except NotStarted:
         return {}
-    storage = started.storage
-    accounts = {_account(text): text for text in (storage.source, storage.vault)}
-    return {
-        "VAULTLINE_STATE": storage.state,
-        "VAULTLINE_ACCOUNTS": json.dumps(accounts),
-        "ServiceBusConnection": started.service_bus,
-        "VAULTLINE_TELEMETRY": f"{_FILE_TELEMETRY}{Path(started.data_dir) / 'telemetry'}",
-    }
-
-
-def _account(connection: str) -> str:
-    return dict(part.split("=", 1) for part in connection.split(";") if "=" in part)["AccountName"]
 
 
 def _span_folder(telemetry: str) -> Path | None:

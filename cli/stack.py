@@ -9,7 +9,7 @@ import typer
 from cli.columns import COMPONENTS
 from cli.output import AsJson, say, show_json, show_list, terminal, utc
 from local import stack
-from local.components import StackConfig
+from local.components import Component, StackConfig
 from shared.model.errors import Invalid
 
 local = typer.Typer(no_args_is_help=True, help="The laptop stack: start, stop, look at it.")
@@ -20,9 +20,16 @@ DataDir = Annotated[
 ]
 
 
+Only = Annotated[
+    list[Component] | None,
+    typer.Option("--only", help="This part alone; may be repeated."),
+]
+
+
 @local.command("up")
 def up(
     data_dir: DataDir = None,
+    only: Only = None,
     port: Annotated[
         list[str] | None,
         typer.Option("--port", metavar="NAME=PORT", help="Ask for a port; may be repeated."),
@@ -37,14 +44,14 @@ def up(
     ports = {name: _number(name, text) for name, text in _pairs("--port", port).items()}
     config = stack.stack_config(data_dir, ports=ports, settings=_pairs("--setting", setting))
     with terminal(errors=True).status("Starting storage, Service Bus and functions host"):
-        started = stack.up(config)
+        started = stack.up(config, only=only)
     _show(started.as_json(), "The stack is up.", as_json=as_json)
 
 
 @local.command("down")
-def down(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def down(data_dir: DataDir = None, only: Only = None, as_json: AsJson = False) -> None:
     """Stop the stack. What it stores stays."""
-    stopped = stack.down(stack.stack_config(data_dir))
+    stopped = stack.down(stack.stack_config(data_dir), only=only)
     text = f"Stopped: {', '.join(stopped) or 'nothing was running'}."
     _show({"stopped": stopped}, text, as_json=as_json)
 

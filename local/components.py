@@ -116,7 +116,8 @@ def _host_runs(ports: Ports) -> bool:
         url = f"{functions_url(ports)}/admin/host/status"
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
             answered = json.load(answer)
-            return isinstance(answered, dict) and answered.get("state") == "Running"
+            # A function that cannot run is in `errors`, and in the host's log with its reason.
+            return answered.get("state") == "Running" and not answered.get("errors")
     return False
 
 

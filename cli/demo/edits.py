@@ -65,11 +65,12 @@ def after(contents: Contents, edit: Edit) -> dict[str, bytes | None]:
 
 
 def debugfs_script(edit: Edit) -> str:
-    """The edit as commands of `debugfs`. The contents to write are taken from files named by the
-    place of their path in `edit.written`: 0, 1, …"""
-    gone = [f"rm /{path}" for path in (*edit.deleted, *edit.changed)]
+    """The edit as commands of `debugfs`, deletions last: what they free then stays free. The
+    contents to write are in files named by their path's place in `edit.written`: 0, 1, …"""
+    replaced = [f"rm /{path}" for path in edit.changed]
     written = [f"write {number} /{path}" for number, path in enumerate(edit.written)]
-    return "\n".join([f"mkdir /{edit.folder}", *gone, *written]) + "\n"
+    deleted = [f"rm /{path}" for path in edit.deleted]
+    return "\n".join([f"mkdir /{edit.folder}", *replaced, *written, *deleted]) + "\n"
 
 
 def _noise(seed: str, size_bytes: int) -> bytes:

@@ -7,7 +7,6 @@ from shared.model.disk import DiskState, Fence
 from shared.model.errors import (
     Invalid,
     ServerSideCopyRefused,
-    SourceGone,
     StaleEpoch,
     TargetBusy,
 )
@@ -101,6 +100,6 @@ class MemoryImages:
         """The blob to write to, its fence passed."""
         blob = self._storage.find(disk)
         if blob is None:
-            raise SourceGone(f"{disk} does not exist", code="TargetNotFound", action=TARGET_GONE)
+            raise StaleEpoch(f"{disk} does not exist", code="TargetNotFound", action=TARGET_GONE)
         check_fence(blob, fence)
         return blob

@@ -14,7 +14,6 @@ from shared.model.errors import (
     SourceGone,
     StaleEpoch,
     TargetBusy,
-    VaultlineError,
 )
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.plan import PageOp, decode_ops, encode
@@ -210,7 +209,7 @@ async def test_a_leased_disk_can_still_be_snapshotted(world: World) -> None:
 async def test_a_write_to_an_image_that_is_gone_names_the_target(world: World, write: str) -> None:
     snapshot = await source(world)
     await image(world)  # so that the container is there
-    with pytest.raises(VaultlineError) as refusal:
+    with pytest.raises(StaleEpoch) as refusal:
         await do(world, write, world.replica("none"), span(0, 2), FIRST, snapshot)
     assert refusal.value.code == "TargetNotFound"
 
