@@ -8,17 +8,19 @@
 | `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
 | `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
 | `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS` | see `shared.model.pace` |
+| `VAULTLINE_LEAST_POINTS`, `VAULTLINE_MOST_REMOVALS_A_DAY`, `VAULTLINE_QUIET_DAYS` | see `shared.model.expiry` |
 """  # noqa: E501
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import Json, TypeAdapter, ValidationError
 
 from shared.codec import explain
 from shared.model.errors import Invalid
+from shared.model.expiry import Guard
 from shared.model.pace import Pace
 
 
@@ -32,7 +34,10 @@ class Settings:
     service_bus_namespace: str
     telemetry: str
     pace: Pace
+    guard: Guard = Guard()
 
+
+Tuning = TypeVar("Tuning", Pace, Guard)
 
 _ACCOUNTS: TypeAdapter[dict[str, str]] = TypeAdapter(Annotated[dict[str, str], Json])
 
@@ -53,7 +58,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         service_bus=bus,
         service_bus_namespace=namespace,
         telemetry=env.get("VAULTLINE_TELEMETRY", "off"),
-        pace=_pace(env),
+        pace=_tuned(env, Pace),
+        guard=_tuned(env, Guard),
     )
 
 
@@ -76,13 +82,14 @@ def _accounts(text: str) -> dict[str, str]:
         raise Invalid(f"setting VAULTLINE_ACCOUNTS: {explain(error)}", action=_ACTION) from None
 
 
-def _pace(env: Mapping[str, str]) -> Pace:
+def _tuned(env: Mapping[str, str], kind: type[Tuning]) -> Tuning:
+    """A value each of whose fields is the setting `VAULTLINE_<NAME>`, or its default."""
     given = {
         field.name: env[f"VAULTLINE_{field.name.upper()}"]
-        for field in fields(Pace)
+        for field in fields(kind)
         if env.get(f"VAULTLINE_{field.name.upper()}")
     }
     try:
-        return TypeAdapter(Pace).validate_python(given)
+        return TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
         raise Invalid(f"VAULTLINE_… settings: {explain(error)}", action=_ACTION) from None

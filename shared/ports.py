@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.model.disk import DiskState, Fence, Snapshot
+from shared.model.expiry import Guard
 from shared.model.ids import DiskUrl, Epoch, ItemId, JobId, PolicyName, VaultName
 from shared.model.ledger import R, RowChange, Versioned
 from shared.model.messages import Outgoing
@@ -256,3 +257,4 @@ class Ports:
     images: Images
     plans: Plans
     pace: Pace = field(default_factory=Pace)
+    guard: Guard = field(default_factory=Guard)

@@ -94,5 +94,6 @@ def _open(settings: Settings, loop: asyncio.AbstractEventLoop) -> _Live:
         images=AzureImages(connections.accounts),
         plans=AzurePlans(connections.accounts),
         pace=settings.pace,
+        guard=settings.guard,
     )
     return _Live(loop, connections, ports)

@@ -21,18 +21,23 @@ COLUMNS = (
     Column("FILES", "file_verdict"),
 )
 
+TIMELINE_WIDTH = 110
+"""The spans of a backup lie deep in each other: with less, their names are cut off."""
+
 
 def rows(proof: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The points of a proof's view, and the restored original, as rows of the table."""
-    original = {**proof["original"], "id": f"{proof['original']['point']} → original"}
-    return [_row(each) for each in (*proof["points"], original)]
+    """The table's rows for a proof's view: its points, then what was restored onto the original
+    disk, and the point that keeps what was there before."""
+    original = proof["original"]
+    onto = {**original, "id": f"{original['point']} → original disk"}
+    return [_row(each) for each in (*proof["points"], onto, original["safety_point"])]
 
 
 def show(proof: Proof, spans: Sequence[Span]) -> None:
     """The table, the timeline of one incremental backup, and what it all comes to."""
     show_list(rows(proof.view()), COLUMNS, as_json=False, empty="")
     say("\nThe timeline of the first incremental backup:\n")
-    say("\n".join(waterfall(spans, terminal().width)))
+    say("\n".join(waterfall(spans, max(terminal().width, TIMELINE_WIDTH))))
     say("\n" + "\n".join(summary(proof)))
 
 

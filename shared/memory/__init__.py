@@ -13,6 +13,7 @@ from shared.memory.images import MemoryImages
 from shared.memory.ledger import MemoryLedger
 from shared.memory.plans import MemoryPlans
 from shared.memory.storage import MemoryStorage
+from shared.model.expiry import Guard
 from shared.model.pace import Pace
 from shared.ports import Ports
 
@@ -53,7 +54,9 @@ class MemoryPorts(Ports):
     faults: Faults
 
 
-def memory_ports(clock: ManualClock | None = None, pace: Pace | None = None) -> MemoryPorts:
+def memory_ports(
+    clock: ManualClock | None = None, pace: Pace | None = None, guard: Guard | None = None
+) -> MemoryPorts:
     """A world of its own, empty, with one clock and one script of faults for all its ports."""
     clock, faults = clock or ManualClock(), Faults()
     storage, grants = MemoryStorage(clock), Grants(clock)
@@ -67,6 +70,7 @@ def memory_ports(clock: ManualClock | None = None, pace: Pace | None = None) -> 
         images=MemoryImages(storage, grants, faults),
         plans=MemoryPlans(faults),
         pace=pace or Pace(),
+        guard=guard or Guard(),
         storage=storage,
         grants=grants,
         faults=faults,

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.model.disk import Snapshot
+from shared.model.expiry import Expiry
 from shared.model.ids import NO_EPOCH, DiskUrl, Epoch, ItemId, JobId, PointId, PolicyName, VaultName
 
 
@@ -60,3 +61,4 @@ class Item:
     last_point_at: datetime | None = None
     expiry_due: bool = False
     """A retention run has been asked for and has not ended yet."""
+    expiry: Expiry = Expiry()

@@ -27,6 +27,14 @@ class Reason:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hold:
+    """Somebody wants the point kept, whatever its policy says, until they release it."""
+
+    since: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """The commit record of one backup.
 
@@ -55,6 +63,7 @@ class Point:
     reasons: tuple[Reason, ...] = ()
     expires_at: datetime | None = None
     pins: tuple[JobId, ...] = ()
+    hold: Hold | None = None
     expiring: str = ""
 
     @property
