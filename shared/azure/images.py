@@ -19,7 +19,7 @@ from shared.azure.containers import in_container
 from shared.azure.disks import IMAGE_TAG, if_matches, read_properties, state_of
 from shared.azure.errors import error_code, translated
 from shared.model.disk import DiskState, EpochFence, Fence
-from shared.model.errors import Invalid, StaleEpoch
+from shared.model.errors import TARGET_NOT_FOUND, Invalid, StaleEpoch
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.image_size import check_image_size
 from shared.model.ranges import TRANSFER_UNIT_BYTES, PageRange
@@ -38,7 +38,7 @@ _NOT_HELD = _GONE | {
 class TargetGone(StaleEpoch):
     """The image that is written to does not exist (any more): its fence is gone with it."""
 
-    code = "TargetNotFound"
+    code = TARGET_NOT_FOUND
     action = "The image was deleted while it was written to; start the work again."
 
 

@@ -100,6 +100,6 @@ class MemoryImages:
         """The blob to write to, its fence passed."""
         blob = self._storage.find(disk)
         if blob is None:
-            raise StaleEpoch(f"{disk} does not exist", code="TargetNotFound", action=TARGET_GONE)
+            raise StaleEpoch(f"{disk} does not exist", code=TARGET_NOT_FOUND, action=TARGET_GONE)
         check_fence(blob, fence)
         return blob

@@ -76,6 +76,10 @@ class StaleEpoch(VaultlineError):
     action = "Nothing: a newer transfer writes to this replica."
 
 
+TARGET_NOT_FOUND = "TargetNotFound"
+"""The code of a `StaleEpoch` whose image does not exist (any more): its fence went with it."""
+
+
 class SourceGone(VaultlineError):
     """The source disk, or the snapshot to read, does not exist (any more)."""
 

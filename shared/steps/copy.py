@@ -7,9 +7,14 @@ from enum import StrEnum
 
 from shared import telemetry
 from shared.decide.decision import Decision
-from shared.decide.transfer import Copied, finish_part
+from shared.decide.transfer import Copied, finish_part, refuse_base
 from shared.model.disk import EpochFence, Fence, Snapshot
-from shared.model.errors import ServerSideCopyRefused, SourceGone, StaleEpoch
+from shared.model.errors import (
+    TARGET_NOT_FOUND,
+    ServerSideCopyRefused,
+    SourceGone,
+    StaleEpoch,
+)
 from shared.model.ids import DiskUrl
 from shared.model.item import Item
 from shared.model.messages import CopyPart
@@ -27,7 +32,7 @@ class Outcome(StrEnum):
     COPIED = "copied"
     STALE = "refused: a newer epoch writes"
     FAILED = "failed"
-    PLANNED_AGAIN = "to be planned again without its seed"
+    PLANNED_AGAIN = "to be planned again"
     NOTHING = "nothing to do"
 
 
@@ -51,7 +56,10 @@ async def copy_part(ports: Ports, request: CopyPart) -> Outcome:
     item = (await the(ports, request.item_id, Item)).record
     try:
         copied = await carry_out(ports, await _errand(ports, item, row.record, request))
-    except StaleEpoch:
+    except StaleEpoch as error:
+        if error.code == TARGET_NOT_FOUND:
+            await _replica_gone(ports, item, row.record)
+            return Outcome.PLANNED_AGAIN
         return Outcome.STALE
     except SourceGone as error:
         return await _source_gone(ports, item, row.record, error)
@@ -90,6 +98,19 @@ async def _finish(ports: Ports, request: CopyPart, copied: Copied) -> Decision[b
     if row is None or not _wanted(row.record, request):
         return Decision(False)
     return finish_part(request.item_id, row, request.part, copied, ports.clock.now())
+
+
+async def _replica_gone(ports: Ports, item: Item, transfer: Transfer) -> None:
+    """Somebody deleted the replica in mid-transfer: it is made anew, by a full copy."""
+
+    async def decide() -> Decision[None]:
+        row = await ports.ledger.get(item.id, Transfer, transfer.job_id)
+        if row is None or row.record.epoch != transfer.epoch:
+            return Decision(None)
+        why = "the replica was deleted during the transfer"
+        return refuse_base(item.id, row, why, ports.clock.now())
+
+    await transact(ports, item.id, decide)
 
 
 async def _source_gone(ports: Ports, item: Item, transfer: Transfer, error: SourceGone) -> Outcome:

@@ -530,3 +530,18 @@ async def test_a_refused_request_leaves_a_failed_job_with_the_reason() -> None:
     assert {job.operation.value for job in failed} == {"ConfigureProtection", "Restore"}
     assert all(job.status is Status.FAILED and job.error for job in failed)
     assert len(world.ports.bus.dead_letters) == 2
+
+
+async def test_a_replica_deleted_in_mid_transfer_is_made_anew() -> None:
+    world, truth = await first_backup()
+    scribble(world)
+    await world.command(type="backup-now", item_id=ITEM)
+    await serve_until(world, COPY)
+    item = await world.item()
+    assert item is not None
+    world.ports.storage.remove(item.replica)
+    await world.settle()
+    last = (await world.points())[-1]
+    assert last.kind is Kind.FULL
+    assert "deleted" in last.kind_reason
+    assert content(world, await restore(world, last)) == truth.at(last)
