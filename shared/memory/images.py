@@ -5,6 +5,7 @@ from shared.memory.grants import Grants
 from shared.memory.storage import Blob, MemoryStorage, check_fence
 from shared.model.disk import DiskState, Fence
 from shared.model.errors import (
+    TARGET_NOT_FOUND,
     Invalid,
     ServerSideCopyRefused,
     StaleEpoch,
