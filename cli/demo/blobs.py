@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shared.decide.copying import ranges_of
 from shared.model.disk import EpochFence, Snapshot
 from shared.model.ids import NO_EPOCH, DiskUrl
-from shared.model.ranges import TRANSFER_UNIT_BYTES, Change, ChangedRange, PageRange, split
+from shared.model.ranges import TRANSFER_UNIT_BYTES, Change, ChangedRange, PageRange
 from shared.ports import Ports
 
 PARALLEL = 8
@@ -29,8 +29,7 @@ async def write_changes(
         async def clear(range_: PageRange) -> None:
             await ports.images.clear(disk, range_, _NOBODY)
 
-        written = ranges_of(changes, Change.WRITTEN)
-        await _each(split(written, TRANSFER_UNIT_BYTES), write)
+        await _each(_units(ranges_of(changes, Change.WRITTEN)), write)
         await _each(ranges_of(changes, Change.CLEARED), clear)
 
 
@@ -43,7 +42,14 @@ async def download(ports: Ports, snapshot: Snapshot, into: Path) -> None:
             os.pwrite(file.fileno(), await ports.disks.read(snapshot, range_), range_.start)
 
         async for listed in ports.disks.allocated(snapshot):
-            await _each(split(listed, TRANSFER_UNIT_BYTES), read)
+            await _each(_units(listed), read)
+
+
+def _units(ranges: Iterable[PageRange]) -> Iterator[PageRange]:
+    """The ranges in pieces that one request moves."""
+    for range_ in ranges:
+        for start in range(range_.start, range_.end, TRANSFER_UNIT_BYTES):
+            yield PageRange(start, min(start + TRANSFER_UNIT_BYTES, range_.end))
 
 
 async def _each(ranges: Iterable[PageRange], do: Callable[[PageRange], Awaitable[None]]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -49,12 +50,11 @@ def demo_command(
     begun = time.monotonic()
     say = _narrator(begun, quiet=as_json)
     tools = find_file_systems()
+    Path(PROOF_FILE).unlink(missing_ok=True)  # an earlier proof proves nothing of this run
     with own_folder(data_dir, keep=keep) as folder:
         with own_stack(folder) as config:
             proof, spans = _told(config, tools, size, say)
         proof = replace(proof, seconds=round(time.monotonic() - begun, 1))
-        if keep and not as_json:
-            say(f"kept {folder}; `vaultline local up --data-dir {folder}` starts its stack again")
     Path(PROOF_FILE).write_text(json.dumps(proof.view(), indent=2) + "\n")
     if as_json:
         show_json(proof.view())
@@ -93,6 +93,8 @@ async def _whole(
     async with asyncio.TaskGroup() as group:
         started = group.create_task(asyncio.to_thread(stack.up, config))
         built = group.create_task(asyncio.to_thread(build, folder, tools, size_mib))
+        # The session needs them next, and they take a second or two to load.
+        group.create_task(asyncio.to_thread(import_module, "shared.wiring"))
     async with session_over(config) as session:
         story = Story(pipeline=_pipeline(session), tools=tools, folder=folder, say=say)
         points, original = await story.tell(built.result())

@@ -1,9 +1,10 @@
 """The real files that the demo's disk holds: this Python's own standard library."""
 
+import os
 import re
 import shutil
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +35,11 @@ def library() -> Path:
 
 def listed(root: Path) -> list[FileEntry]:
     """The regular files below `root`, by path; installed packages and odd names left out."""
-    found = ((path.relative_to(root), path) for path in root.rglob("*"))
+    found = ((path.relative_to(root).as_posix(), path) for path in _files_below(root))
     return sorted(
-        FileEntry(relative.as_posix(), path.stat().st_size)
+        FileEntry(relative, path.stat().st_size)
         for relative, path in found
-        if _NOT_THE_LIBRARY.isdisjoint(relative.parts)
-        and _PLAIN.fullmatch(relative.as_posix())
-        and path.is_file()
-        and not path.is_symlink()
+        if _PLAIN.fullmatch(relative) and path.is_file() and not path.is_symlink()
     )
 
 
@@ -61,3 +59,10 @@ def lay_out(root: Path, files: Iterable[FileEntry], tree: Path) -> None:
         place = tree / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / file.path, place)
+
+
+def _files_below(root: Path) -> Iterator[Path]:
+    """Walks past the folders of installed packages, which may hold many times as much."""
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in _NOT_THE_LIBRARY]
+        yield from (Path(folder, name) for name in names)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
+from cli.output import terminal
 from cli.session import Session, blob_endpoint
 from local import stack
 from local.components import StackConfig
@@ -22,8 +23,8 @@ def own_folder(asked: Path | None, *, keep: bool) -> Iterator[Path]:
     """An empty folder: the one asked for, which stays, or a temporary one. Raises `AlreadyExists`
     where the one asked for holds something."""
     if asked is not None:
-        if asked.exists() and any(asked.iterdir()):
-            raise AlreadyExists(f"{asked} is not empty", action="Name a new folder.")
+        if asked.exists() and (asked.is_file() or any(asked.iterdir())):
+            raise AlreadyExists(f"{asked} is no empty folder", action="Name a new one.")
         asked.mkdir(parents=True, exist_ok=True)
         yield asked.absolute()
         return
@@ -31,7 +32,10 @@ def own_folder(asked: Path | None, *, keep: bool) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        if not keep:
+        if keep:
+            again = f"`vaultline local up --data-dir {folder}` starts its stack again"
+            terminal(errors=True).print(f"Kept {folder}; {again}.", soft_wrap=True)
+        else:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,8 @@
 """The demo's disk: an image file of real files, and the page blob that follows it."""
 
 import asyncio
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,9 +11,8 @@ from cli.demo.edits import Contents, Edit, after, plan_edits
 from cli.demo.files import fitting, lay_out, library, listed
 from cli.demo.filesystem import FileSystems
 from cli.demo.image import Survey, blank, differences, survey
-from shared.decide.copying import ranges_of
 from shared.model.ids import DiskUrl
-from shared.model.ranges import Change, size_bytes
+from shared.model.ranges import Change, ChangedRange
 from shared.ports import Ports
 
 MIB = 1024 * 1024
@@ -45,12 +45,13 @@ def build(folder: Path, tools: FileSystems, size_mib: int) -> SourceDisk:
     files = fitting(listed(root), int(size_mib * MIB * _FILLED))
     lay_out(root, files, tree)
     tools.make(image, size_mib, tree)
+    shutil.rmtree(tree)
     edits = plan_edits(files, int(size_mib * MIB * _ADDED))
     return SourceDisk(
         image=image,
         tools=tools,
         state=survey(image),
-        contents={path: _content(tree / path) for edit in edits for path in edit.telling},
+        contents={path: _content(root / path) for edit in edits for path in edit.telling},
         edits=edits,
     )
 
@@ -61,7 +62,7 @@ async def upload(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
     await ports.images.create(url, size, tag="")
     changes = differences(blank(size), disk.state.blocks)
     await write_changes(ports, url, disk.image, changes)
-    return replace(disk, written_bytes=size_bytes(ranges_of(changes, Change.WRITTEN)))
+    return replace(disk, written_bytes=_bytes(changes, Change.WRITTEN))
 
 
 async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
@@ -77,14 +78,18 @@ async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
         state=state,
         contents=after(disk.contents, edit),
         edits=later,
-        written_bytes=size_bytes(ranges_of(changes, Change.WRITTEN)),
-        cleared_bytes=size_bytes(ranges_of(changes, Change.CLEARED)),
+        written_bytes=_bytes(changes, Change.WRITTEN),
+        cleared_bytes=_bytes(changes, Change.CLEARED),
     )
 
 
 def unchanged(disk: SourceDisk) -> SourceDisk:
     """The same state, nothing done to it since it was last backed up."""
     return replace(disk, written_bytes=0, cleared_bytes=0)
+
+
+def _bytes(changes: Iterable[ChangedRange], change: Change) -> int:
+    return sum(each.range.size_bytes for each in changes if each.change is change)
 
 
 def _content(file: Path) -> bytes | None:

@@ -69,23 +69,31 @@ class Story:
         return self.pipeline.session.ports
 
     async def tell(self, disk: SourceDisk) -> tuple[list[PointProof], OriginalProof]:
-        """All of it. Raises `JobFailed`, `ToolFailed`."""
-        taken = await self.back_up(disk)
-        proofs = await self.restore_all(taken)
-        last, original = await self.restore_original(taken)
-        return [*proofs, last], original
+        """All of it; the first point comes back while later ones are made. Raises `JobFailed`,
+        `ToolFailed`."""
+        disk, slot, next_slot = await self.begin(disk)
+        first = await self._scheduled(slot, disk)
+        async with asyncio.TaskGroup() as group:
+            first_back = group.create_task(self._restored(first.point.id, disk))
+            later = await self.go_on(disk, next_slot)
+        proofs = await self.restore_all(later)
+        last, original = await self.restore_original([first, *later])
+        return [first.proof(first_back.result()), *proofs, last], original
 
-    async def back_up(self, disk: SourceDisk) -> list[Taken]:
-        """Four points: by schedule, by message, by schedule, by message. The disk changes in
-        between, and never before a point's snapshot is taken."""
+    async def begin(self, disk: SourceDisk) -> tuple[SourceDisk, datetime, datetime]:
+        """Uploads the disk and protects it; the uploaded disk, and its schedule's slots."""
         disk = await upload(self.ports, disk, self.pipeline.source)
         self.say(f"uploaded {size(disk.written_bytes)} of a {size(disk.state.size_bytes)} disk")
-        first, second = next_slots(self.ports.clock.now(), PROTECT_MARGIN)
-        await self.pipeline.protect(policy_of((first, second)))
-        taken = [await self._scheduled(first, disk)]
-        if self._room(BACKUP_ROOM, second):
-            taken.append(await self._requested(taken[-1].disk))
-        taken.append(await self._scheduled(second, await self._before(second, taken[-1].disk)))
+        slots = next_slots(self.ports.clock.now(), PROTECT_MARGIN)
+        await self.pipeline.protect(policy_of(slots))
+        return disk, *slots
+
+    async def go_on(self, disk: SourceDisk, slot: datetime) -> list[Taken]:
+        """Three points more: by message, by schedule, by message. The disk changes before each,
+        and never before the point ahead of it has its snapshot."""
+        taken = [await self._requested(disk)] if self._room(BACKUP_ROOM, slot) else []
+        latest = taken[-1].disk if taken else disk
+        taken.append(await self._scheduled(slot, await self._before(slot, latest)))
         while taken[-1].disk.edits:
             taken.append(await self._requested(taken[-1].disk))
         return taken
