@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,12 @@ from uuid import uuid4
 
 import psutil
 from azure.data.tables import TableServiceClient
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus import (
+    ServiceBusClient,
+    ServiceBusMessage,
+    ServiceBusSender,
+    ServiceBusSubQueue,
+)
 from azure.storage.blob import BlobClient, BlobServiceClient
 from typer.testing import CliRunner
 
@@ -44,6 +49,7 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 PATIENCE_SECONDS = 90.0
+REST_SECONDS = 2.5
 HASTE = {
     "VAULTLINE_TICK_SCHEDULE": "*/2 * * * * *",
     "VAULTLINE_RECONCILE_SCHEDULE": "*/2 * * * * *",
@@ -60,7 +66,7 @@ schedule: {frequency: weekly, on: [sunday], at: ["03:00"]}
 retention:
   weekly: {keep: 4, on: [sunday]}
 """
-ENDED = ("Completed", "CompletedWithWarnings", "Failed")
+ENDED = ("Completed", "CompletedWithWarnings", "Failed", "Cancelled")
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,8 @@ class Rig:
             folder, ports=asdict(self.ports), settings=HASTE, faults=True
         )
         self._blobs: dict[str, BlobServiceClient] = {}
+        self._senders: dict[str, ServiceBusSender] = {}
+        self._open = ExitStack()
 
     # ------------------------------------------------------------ the stack
 
@@ -108,7 +116,9 @@ class Rig:
         until(lambda: role.is_ready(self.ports), "the bus to listen")
 
     def stop(self, *components: Component) -> list[str]:
-        """SIGTERM to those, or to all."""
+        """SIGTERM to those, or to all; the names of those that were running."""
+        if Component.SERVICE_BUS in (components or Component):
+            self.hang_up()
         return stack.down(self.config, only=components or None)
 
     def kill_host(self) -> None:
@@ -175,13 +185,13 @@ class Rig:
     def content(self, url: str) -> bytes:
         return self.blob(url).download_blob().readall()
 
-    def tables(self) -> Iterator[list[Json]]:
-        """The rows of every table."""
+    def rows(self) -> Iterator[Json]:
+        """Every row of every table."""
         state = self.environment.storage.state
         with TableServiceClient.from_connection_string(state) as service:
             for table in service.list_tables():
-                client = service.get_table_client(table.name)
-                yield [dict(row) for row in client.list_entities()]
+                for row in service.get_table_client(table.name).list_entities():
+                    yield {"table": table.name, **row}
 
     @contextmanager
     def storage_faults(self, *faults: Fault) -> Iterator[Callable[[], Sequence[FaultCount]]]:
@@ -197,6 +207,20 @@ class Rig:
     def counters(self) -> tuple[OperationCount, ...]:
         return read_counters(self.environment.storage_url)
 
+    def at_rest(self) -> None:
+        """Waits until no transaction of the ledger has been written for a while."""
+
+        def transactions() -> int:
+            rows = self.counters()
+            return sum(row.requests for row in rows if row.operation == "Table_Batch")
+
+        def look() -> bool:
+            before = transactions()
+            time.sleep(REST_SECONDS)
+            return transactions() == before
+
+        until(look, "the ledger to be at rest", self.story)
+
     # ------------------------------------------------------------ the bus
 
     @contextmanager
@@ -206,8 +230,18 @@ class Rig:
             yield client
 
     def send(self, *messages: ServiceBusMessage, queue: str = "commands") -> None:
-        with self.client() as client, client.get_queue_sender(queue) as sender:
-            sender.send_messages(list(messages))
+        """Over a link that stays open: opening and closing one takes the SDK over a second."""
+        if queue not in self._senders:
+            client = ServiceBusClient.from_connection_string(self.environment.service_bus)
+            self._senders[queue] = client.get_queue_sender(queue)
+            self._open.callback(client.close)
+            self._open.callback(self._senders[queue].close)
+        self._senders[queue].send_messages(list(messages))
+
+    def hang_up(self) -> None:
+        """Closes the links that `send` opened."""
+        self._senders.clear()
+        self._open.close()
 
     def post(self, **command: Any) -> RequestId:
         """Posts a command as anybody may; its request id."""

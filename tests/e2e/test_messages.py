@@ -78,7 +78,7 @@ def test_a_stale_part_is_refused_by_the_storage_service(rig: Rig) -> None:
     assert len(stale) == 1
     disk.clear(0, 2 * MIB)
     disk.write(3 * MIB, MIB)
-    with rig.storage_faults(replace(SLOW_COPIES, delay_ms=8000)) as counts:
+    with rig.storage_faults(replace(SLOW_COPIES, delay_ms=8000, times=1)) as counts:
         newer = rig.ask_backup(item)
         until(lambda: counts()[0].fired, "a newer copy to begin", rig.story)
         late = [ServiceBusMessage(body, message_id=f"late-{job}") for body in stale]

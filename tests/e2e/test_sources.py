@@ -79,12 +79,12 @@ def test_what_an_abandoned_transfer_wrote_is_put_right(impatient_rig: Rig) -> No
     )
     with rig.storage_faults(broken):
         job = rig.backup(item, status="CompletedWithWarnings")
+        assert _units_written(rig, item, disk.content) == 2
     assert job["error"]["code"] == "Stalled"
     assert task(job, "Transfer data to vault") == "Failed"
     alone = rig.points(item)[-1]
     assert (alone["job_id"], alone["tiers"]) == (job["id"], ["snapshot"])
     contents[alone["id"]] = disk.content
-    assert _units_written(rig, item, disk.content) == 2
 
     disk.clear(0, 5 * UNIT)
     disk.write(22 * MIB, 4096)
