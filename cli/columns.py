@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cli.output import Column, listed, moment, size
+from cli.output import Column, decimal, listed, moment, size
 
 
 def _sub_tasks(tasks: list[dict[str, Any]]) -> str:
@@ -18,6 +18,11 @@ def _reasons(reasons: list[dict[str, Any]]) -> str:
         f"{reason['rule']} until {moment(reason['until'])}" if reason["until"] else reason["rule"]
         for reason in reasons
     )
+
+
+def _hold(hold: dict[str, Any]) -> str:
+    because = f": {hold['reason']}" if hold["reason"] else ""
+    return f"since {moment(hold['since'])}{because}"
 
 
 def _rules(reasons: list[dict[str, Any]]) -> str:
@@ -43,9 +48,16 @@ ITEMS = (
     Column("POLICY", "policy"),
     Column("VAULT", "vault"),
     Column("LAST POINT", "last_point_at", moment),
+    Column("DELETED FOR GOOD", "delete_after", moment),
+    Column("EXPIRY", "expiry_held", lambda _: "held"),
     Column("SOURCE", "source"),
 )
-ITEM = (*ITEMS, Column("PROTECTED SINCE", "protected_at", moment), Column("BASE", "base"))
+ITEM = (
+    *ITEMS,
+    Column("PROTECTED SINCE", "protected_at", moment),
+    Column("BASE", "base"),
+    Column("EXPIRY HELD", "expiry_held"),
+)
 
 JOBS = (
     Column("ID", "id"),
@@ -96,6 +108,7 @@ POINT = (
     Column("REQUESTS", "requests"),
     Column("EXPIRES", "expires_at", moment),
     Column("KEPT BY", "reasons", _reasons),
+    Column("HELD", "hold", _hold),
 )
 
 REQUEST = (
@@ -104,14 +117,77 @@ REQUEST = (
     Column("STATUS", "status"),
     Column("POINT", "point"),
     Column("TARGET", "target"),
+    Column("FOUND", "found"),
+    Column("REGISTERED", "registered"),
     Column("ERROR", "error", _error),
+)
+BULK = (
+    Column("ITEM", "item_id"),
+    Column("STATUS", "status"),
+    Column("JOB", "id"),
+    Column("SOURCE", "source"),
+    Column("ERROR", "error", _error),
+)
+
+DISKS = (
+    Column("URL", "url"),
+    Column("SIZE", "size_bytes", size),
+    Column("STATE", "state"),
+    Column("ITEM", "item_id"),
+    Column("REGISTERED", "registered_at", moment),
+)
+
+DEAD_LETTERS = (
+    Column("ID", "id"),
+    Column("MESSAGE", "message_id"),
+    Column("ITEM", "item_id"),
+    Column("CODE", "code"),
+    Column("REASON", "reason"),
+)
+DEAD_LETTER = (
+    *DEAD_LETTERS,
+    Column("JOB", "job_id"),
+    Column("SINCE", "at", moment),
+    Column("DELIVERIES", "delivery_count"),
+    Column("BODY", "body"),
 )
 
 VAULTS = (
     Column("NAME", "name"),
     Column("KIND", "kind"),
     Column("URL", "url"),
+    Column("REGION", "region"),
+    Column("REDUNDANCY", "redundancy"),
     Column("CREATED", "created_at", moment),
+)
+VAULT = (
+    *VAULTS,
+    Column("ITEMS", "items"),
+    Column("HOLDS AT MOST", "stored_bytes", decimal),
+    Column("CHANGES A DAY", "daily_bytes", decimal),
+    Column("WARNINGS", "warnings", "\n".join),
+)
+
+GROUPS = (
+    Column("NAME", "name"),
+    Column("POLICY", "policy"),
+    Column("VAULT", "vault"),
+    Column("CREATED", "created_at", moment),
+)
+GROUP = (*GROUPS, Column("ITEMS", "items", lambda items: listed(each["id"] for each in items)))
+GROUP_SIZE = (
+    Column("GROUP", "group"),
+    Column("POLICY", "policy"),
+    Column("DISKS", "disks"),
+    Column("ONE FULL COPY", "full_copy_bytes", decimal),
+    Column("DAYS", "days"),
+    Column("POINTS A DISK", "points_per_disk"),
+    Column("CHURN A DAY", "churn_pct", lambda churn: f"{churn:g} %"),
+    Column("CHURN IS", "churn_from"),
+    Column("CHANGES A DAY", "daily_bytes", decimal),
+    Column("VAULT AFTER THESE DAYS", "stored_bytes", decimal),
+    Column("SOURCES' SNAPSHOTS", "snapshot_bytes", decimal),
+    Column("WARNINGS", "warnings", "\n".join),
 )
 
 POLICIES = (
@@ -122,13 +198,18 @@ POLICIES = (
     Column("KEEP", "retention", _retention),
     Column("INSTANT RESTORE DAYS", "instant_restore_days"),
 )
-POLICY = (*POLICIES, Column("CONSISTENCY", "consistency"), Column("CHANGE", "change"))
+POLICY = (
+    *POLICIES,
+    Column("CONSISTENCY", "consistency"),
+    Column("CHANGE", "change"),
+    Column("ITEMS UNDER IT", "items"),
+)
 
-SLOTS = (
+PREVIEWED = (
     Column("SLOT", "slot", moment),
     Column("LOCAL", "local"),
     Column("EXPIRES", "expires_at", moment),
-    Column("KEPT BY", "reasons", _rules),
+    Column("KEPT BY", "kept_by", listed),
 )
 
 DECISIONS = (

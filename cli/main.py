@@ -13,8 +13,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import listings, protection, restores, showing
+from cli import disks, expiry, holds, jobs, listings, protect, protection, restores, showing
+from cli.dead_letters import letters
 from cli.failures import DONE, failure_of, tell
+from cli.groups import groups
 from cli.policies import policies
 from cli.stack import local
 from cli.vaults import vaults
@@ -56,16 +58,24 @@ app = typer.Typer(
 app.add_typer(local, name="local")
 app.add_typer(vaults, name="vault")
 app.add_typer(policies, name="policy")
+app.add_typer(groups, name="group")
+app.add_typer(letters, name="dead-letters")
 for command in (
-    protection.protect,
+    disks.discover,
+    disks.disks,
+    protect.protect,
     protection.stop,
+    protection.undelete,
     protection.backup,
     listings.items,
-    listings.jobs,
+    jobs.jobs,
+    jobs.cancel,
     listings.points,
     showing.show,
     restores.restore,
-    listings.expire,
+    expiry.expire,
+    holds.hold,
+    holds.release,
 ):
     app.command()(command)
 

@@ -20,6 +20,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 _ROOM = 10_000
 """Tables are not broken to fit a terminal: ids and URLs stay whole, to be copied."""
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_DECIMAL_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,14 @@ def size(count: int) -> str:
     while amount >= 1024 and unit < len(_UNITS) - 1:
         amount, unit = amount / 1024, unit + 1
     return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+
+
+def decimal(count: int) -> str:
+    """Bytes in the decimal unit that suits them: what storage is sold in."""
+    amount, unit = float(count), 0
+    while amount >= 1000 and unit < len(_DECIMAL_UNITS) - 1:
+        amount, unit = amount / 1000, unit + 1
+    return f"{amount:.4g} {_DECIMAL_UNITS[unit]}"
 
 
 def moment(text: str) -> str:

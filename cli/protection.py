@@ -1,4 +1,4 @@
-"""`protect`, `stop` and `backup`."""
+"""`stop`, `undelete` and `backup`."""
 
 from typing import Annotated
 
@@ -7,57 +7,22 @@ import typer
 from cli.output import AsJson
 from cli.requests import DAY_SECONDS, Asked, Timeout, Wait, conclude, post
 from cli.session import Session, run
-from shared.contracts.policy import DEFAULT_DOCUMENT
-from shared.model.errors import Invalid, NotFound, Transient
-from shared.model.ids import DiskUrl, PolicyName, VaultName, default_item_id, item_id
+from shared.decide.protection import check_deleted, check_not_deleted
+from shared.model.errors import Invalid, NotFound
+from shared.model.ids import item_id
 from shared.model.item import Item, ProtectionState
 from shared.model.job import Operation
-from shared.steps.commands import BACKUP, PROTECT, STOP
-from shared.steps.policies import policy_of
-
-DEFAULT_POLICY = str(DEFAULT_DOCUMENT["name"])
+from shared.steps.requests import BACKUP, STOP, UNDELETE
 
 ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", help="A protected item's id.")]
-
-
-def protect(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(help="The URL of the page blob to protect.")],
-    vault: Annotated[str, typer.Option("--vault", help="Where its points are to live.")],
-    policy: Annotated[str, typer.Option("--policy", help="When, and for how long.")] = (
-        DEFAULT_POLICY
-    ),
-    id_: Annotated[
-        str | None, typer.Option("--id", help="The item's id; made from the blob's name if left.")
-    ] = None,
-    wait: Wait = False,
-    timeout: Timeout = DAY_SECONDS,
-    as_json: AsJson = False,
-) -> int:
-    """Put a disk under a policy: from then on it is backed up by schedule."""
-    fields = {
-        "type": "protect",
-        "source": source,
-        "policy": policy,
-        "vault": vault,
-        "item_id": id_,
-    }
-
-    async def ask(session: Session) -> int:
-        item = item_id(id_) if id_ else default_item_id(DiskUrl(source))
-        await _settle_names(session, policy, vault)
-        await _check_disk(session, DiskUrl(source))
-        request = await post(session, item, Operation.CONFIGURE_PROTECTION, PROTECT, fields)
-        return await conclude(session, request, Asked(wait, timeout, as_json))
-
-    return run(context, ask)
 
 
 def stop(
     context: typer.Context,
     item: ItemArgument,
     delete_data: Annotated[
-        bool, typer.Option("--delete-data", help="Delete its recovery points, too.")
+        bool,
+        typer.Option("--delete-data", help="Delete its points, too: after 14 days, see undelete."),
     ] = False,
     wait: Wait = False,
     timeout: Timeout = DAY_SECONDS,
@@ -68,7 +33,28 @@ def stop(
 
     async def ask(session: Session) -> int:
         known = await existing(session, item)
+        if not delete_data:
+            check_not_deleted(known)
         request = await post(session, known.id, Operation.STOP_PROTECTION, STOP, fields)
+        return await conclude(session, request, Asked(wait, timeout, as_json))
+
+    return run(context, ask)
+
+
+def undelete(
+    context: typer.Context,
+    item: ItemArgument,
+    wait: Wait = False,
+    timeout: Timeout = DAY_SECONDS,
+    as_json: AsJson = False,
+) -> int:
+    """Bring a deleted item back, whole, while its data is still kept."""
+    fields = {"type": "undelete", "item_id": item}
+
+    async def ask(session: Session) -> int:
+        known = await existing(session, item)
+        check_deleted(known)
+        request = await post(session, known.id, Operation.UNDELETE, UNDELETE, fields)
         return await conclude(session, request, Asked(wait, timeout, as_json))
 
     return run(context, ask)
@@ -90,6 +76,7 @@ def backup(
 
     async def ask(session: Session) -> int:
         known = await existing(session, item)
+        check_not_deleted(known)
         if known.state is ProtectionState.PROTECTION_STOPPED:
             raise Invalid(
                 f"protection of item {item} is stopped", action="Protect it again, then back it up."
@@ -106,17 +93,3 @@ async def existing(session: Session, item: str) -> Item:
     if row is None:
         raise NotFound(f"there is no item '{item}'", action="`vaultline items` shows what exists.")
     return row.record
-
-
-async def _settle_names(session: Session, policy: str, vault: str) -> None:
-    """Both must exist. Raises `NotFound`."""
-    await session.ports.catalog.vault(VaultName(vault))
-    await policy_of(session.ports, PolicyName(policy))
-
-
-async def _check_disk(session: Session, source: DiskUrl) -> None:
-    """Raises `SourceGone` or `Invalid`; a disk out of our reach is the app's to judge."""
-    try:
-        await session.ports.disks.state(source)
-    except Transient:
-        return

@@ -18,10 +18,11 @@ from cli.columns import REQUEST
 from cli.failures import DONE, FAILED
 from cli.output import show_one, terminal
 from cli.session import Session
-from shared.codec import from_json
+from shared.codec import from_json, to_dict
 from shared.contracts.commands import parse_command
 from shared.model.errors import Transient, VaultlineError
 from shared.model.ids import ItemId, JobId, RequestId, request_job
+from shared.model.inventory import Discovered
 from shared.model.job import Job, Operation, Status
 from shared.model.messages import COMMANDS, Outgoing
 from shared.model.restore import RestoreWork
@@ -81,17 +82,34 @@ async def post(
 ) -> Request:
     """Sends the command under a new request id. `name` is the operation's in job ids. Raises
     `Invalid` where its fields are wrong."""
-    request = RequestId(uuid4().hex)
+    request, message = compose(item, operation, name, fields)
+    await session.ports.bus.send([message])
+    return request
+
+
+def compose(
+    item: ItemId, operation: Operation, name: str, fields: dict[str, Any]
+) -> tuple[Request, Outgoing]:
+    """The command as a message under a new request id, yet to be sent. Raises `Invalid`."""
+    id_ = RequestId(uuid4().hex)
     given = {key: value for key, value in fields.items() if value is not None}
-    body = json.dumps({**given, "request_id": request})
-    parse_command(body.encode(), request)
-    await session.ports.bus.send([Outgoing(queue=COMMANDS, message_id=request, body=body)])
-    return Request(
+    body = json.dumps({**given, "request_id": id_})
+    parse_command(body.encode(), id_)
+    request = Request(
         item_id=item,
-        job_id=request_job(item, name, request),
+        job_id=request_job(item, name, id_),
         operation=operation,
-        request_id=request,
+        request_id=id_,
     )
+    return request, Outgoing(queue=COMMANDS, message_id=id_, body=body)
+
+
+async def ask_to_end(session: Session, job: Job) -> Request:
+    """Sends a `cancel` for the job, which is then the one to wait for."""
+    request = RequestId(uuid4().hex)
+    body = json.dumps({"type": "cancel", "job_id": job.id, "request_id": request})
+    await session.ports.bus.send([Outgoing(queue=COMMANDS, message_id=request, body=body)])
+    return Request(item_id=job.item_id, job_id=job.id, operation=job.operation, request_id=request)
 
 
 async def follow(session: Session, request: Request, timeout_seconds: float, look: Look) -> Job:
@@ -113,12 +131,17 @@ async def follow(session: Session, request: Request, timeout_seconds: float, loo
 
 
 async def conclude(
-    session: Session, request: Request, asked: Asked, more: Mapping[str, Any] | None = None
+    session: Session,
+    request: Request,
+    asked: Asked,
+    more: Mapping[str, Any] | None = None,
+    hoped: Status = Status.COMPLETED,
 ) -> int:
-    """Prints what became of the request, after waiting where that is asked for; the exit status.
-    `more` are fields that the request's own kind adds."""
+    """Prints what became of the request, after waiting where that is asked for; the exit status,
+    which is good where the job ended as `hoped`. `more` are fields that the request's own kind
+    adds."""
     if not asked.wait:
-        show_one({**_sent(request), **(more or {})}, REQUEST, as_json=asked.as_json)
+        show_one({**sent_view(request), **(more or {})}, REQUEST, as_json=asked.as_json)
         return DONE
     with _progress(quiet=asked.as_json) as progress:
         bar = progress.add_task(request.operation.value, total=None)
@@ -129,9 +152,9 @@ async def conclude(
             progress.update(bar, description=_now(job), completed=view["moved_bytes"], total=total)
 
         job = await follow(session, request, asked.timeout_seconds, look)
-    answer = {**job_view(job), "request_id": request.request_id, **(more or {}), **_point(job)}
+    answer = {**job_view(job), "request_id": request.request_id, **(more or {}), **_detail(job)}
     show_one(answer, REQUEST, as_json=asked.as_json)
-    return DONE if job.status is Status.COMPLETED else FAILED
+    return DONE if job.status is hoped else FAILED
 
 
 async def _read(session: Session, request: Request) -> tuple[Job | None, Transfer | None]:
@@ -146,7 +169,7 @@ async def _read(session: Session, request: Request) -> tuple[Job | None, Transfe
     return job.record if job else None, transfer.record if transfer else None
 
 
-def _sent(request: Request) -> dict[str, Any]:
+def sent_view(request: Request) -> dict[str, Any]:
     return {
         "id": request.job_id,
         "item_id": request.item_id,
@@ -156,12 +179,14 @@ def _sent(request: Request) -> dict[str, Any]:
     }
 
 
-def _point(job: Job) -> dict[str, Any]:
-    """Which point a restore brought back, and where."""
-    if job.operation is not Operation.RESTORE or not job.detail:
-        return {}
-    work = from_json(RestoreWork, job.detail)
-    return {"point": work.point, "target": work.target}
+def _detail(job: Job) -> dict[str, Any]:
+    """Which point a restore brought back, and where; what a discovery found."""
+    if job.operation is Operation.RESTORE and job.detail:
+        work = from_json(RestoreWork, job.detail)
+        return {"point": work.point, "target": work.target}
+    if job.operation is Operation.DISCOVER and job.detail:
+        return to_dict(from_json(Discovered, job.detail))
+    return {}
 
 
 def _now(job: Job) -> str:

@@ -8,6 +8,7 @@ from cli.output import AsJson
 from cli.protection import ItemArgument, existing
 from cli.requests import DAY_SECONDS, Asked, Timeout, Wait, conclude, post
 from cli.session import Session, run
+from shared.decide.protection import check_not_deleted
 from shared.model.errors import Invalid
 from shared.model.job import Operation
 from shared.steps.commands import RESTORE
@@ -41,6 +42,7 @@ def restore(
 
     async def ask(session: Session) -> int:
         known = await existing(session, item)
+        check_not_deleted(known)
         request = await post(session, known.id, Operation.RESTORE, RESTORE, fields)
         more = {"target": known.source if to == ORIGINAL else to, "point": choice}
         return await conclude(session, request, Asked(wait, timeout, as_json), more)

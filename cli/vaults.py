@@ -1,18 +1,19 @@
-"""`vault create` and `vault list`."""
+"""`vault create`, `show`, `list` and `delete`."""
 
 import re
 from typing import Annotated, Any
 
 import typer
 
-from cli.columns import VAULTS
-from cli.output import AsJson, show_list, show_one
+from cli.columns import VAULT, VAULTS
+from cli.output import AsJson, say, show_json, show_list, show_one
 from cli.session import Session, run
 from shared.codec import to_dict
 from shared.contracts.fields import container_url
-from shared.model.errors import AlreadyExists, Invalid, NotFound
-from shared.model.ids import VaultName, name
-from shared.model.vault import Vault, VaultKind
+from shared.model.errors import Invalid
+from shared.model.ids import VaultName
+from shared.model.vault import Redundancy, Vault, region_name, vault_name
+from shared.steps.vaults import WantedVault, delete_vault, make_vault, vault_use
 
 DEFAULT_ACCOUNT = "vlvault"
 """The laptop stack's account for vaults."""
@@ -21,11 +22,13 @@ _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
 
 vaults = typer.Typer(no_args_is_help=True, help="Vaults: where recovery points live.")
 
+VaultArgument = Annotated[str, typer.Argument(metavar="NAME", help="The vault's name.")]
+
 
 @vaults.command("create")
 def create(
     context: typer.Context,
-    vault: Annotated[str, typer.Argument(metavar="NAME", help="The vault's name.")],
+    vault: VaultArgument,
     url: Annotated[
         str | None, typer.Option("--url", help="The container that is to hold the replicas.")
     ] = None,
@@ -36,15 +39,37 @@ def create(
         str | None,
         typer.Option("--container", help="The container in it; named after the vault if left."),
     ] = None,
+    region: Annotated[
+        str | None, typer.Option("--region", help="Where the account lies, e.g. westeurope.")
+    ] = None,
+    redundancy: Annotated[
+        str | None, typer.Option("--redundancy", help="The account's: LRS, GRS or ZRS.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a vault in a storage account. Making the same one again changes nothing."""
+    """Make a vault and its container in a storage account. Making the same one again changes
+    nothing; region and redundancy may be changed until it holds an item."""
 
     async def ask(session: Session) -> None:
-        id_ = VaultName(name(vault, "vault"))
-        place = _given(url) if url else _place(session, account, container or vault.lower())
-        made = await _put(session, id_, place)
-        show_one(_view(made), VAULTS, as_json=as_json)
+        wanted = WantedVault(
+            name=vault_name(vault),
+            url=_given(url) if url else _place(session, account, container or vault.lower()),
+            region=region_name(region) if region else None,
+            redundancy=_redundancy(redundancy) if redundancy else None,
+        )
+        show_one(_view(await make_vault(session.ports, wanted)), VAULTS, as_json=as_json)
+
+    run(context, ask)
+
+
+@vaults.command("show")
+def show(context: typer.Context, vault: VaultArgument, as_json: AsJson = False) -> None:
+    """Show a vault, what it holds, and the limits of its account that are near."""
+
+    async def ask(session: Session) -> None:
+        known = await session.ports.catalog.vault(VaultName(vault))
+        use = await vault_use(session.ports, known.name)
+        show_one({**_view(known), **to_dict(use)}, VAULT, as_json=as_json)
 
     run(context, ask)
 
@@ -58,6 +83,27 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
         show_list(views, VAULTS, as_json=as_json, empty="There is no vault yet.")
 
     run(context, ask)
+
+
+@vaults.command("delete")
+def delete(context: typer.Context, vault: VaultArgument, as_json: AsJson = False) -> None:
+    """Forget a vault that holds no item. Its container is left as it is."""
+
+    async def ask(session: Session) -> None:
+        await delete_vault(session.ports, VaultName(vault))
+        if as_json:
+            show_json({"name": vault, "deleted": True})
+        else:
+            say(f"Vault {vault} is deleted.")
+
+    run(context, ask)
+
+
+def _redundancy(text: str) -> Redundancy:
+    try:
+        return Redundancy(text.upper())
+    except ValueError:
+        raise Invalid(f"--redundancy must be one of {', '.join(Redundancy)}") from None
 
 
 def _given(url: str) -> str:
@@ -82,21 +128,6 @@ def _place(session: Session, account: str, container: str) -> str:
             action="Choose one with --container.",
         )
     return f"{session.endpoints[account]}/{container}"
-
-
-async def _put(session: Session, vault: VaultName, url: str) -> Vault:
-    """The vault, made unless it exists. Raises `AlreadyExists` where it lies elsewhere."""
-    catalog = session.ports.catalog
-    try:
-        known = await catalog.vault(vault)
-    except NotFound:
-        now = session.ports.clock.now()
-        made = Vault(name=vault, kind=VaultKind.STORAGE, url=url, created_at=now)
-        await catalog.put_vault(made)
-        return made
-    if known.url != url:
-        raise AlreadyExists(f"vault '{vault}' lies in {known.url} already")
-    return known
 
 
 def _view(vault: Vault) -> dict[str, Any]:

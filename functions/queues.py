@@ -5,11 +5,10 @@ from typing import Any
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions.restores import ORCHESTRATOR
+from functions.orchestrating import start_restore
 from functions.runtime import ports
-from shared import telemetry
 from shared.model.messages import COMMANDS, COPY, RETENTION, SNAPSHOT, TRANSFER
-from shared.steps.commands import Accepted
+from shared.steps.accepted import Accepted
 from shared.steps.dispatch import Delivery, dispatch
 
 blueprint = df.Blueprint()
@@ -40,23 +39,7 @@ async def on_command(
     """What people ask for; a restore goes on as an orchestration named after its job."""
     accepted = await _serve(COMMANDS, message)
     if isinstance(accepted, Accepted) and accepted.restore:
-        await _start(client, accepted)
-
-
-async def _start(client: df.DurableOrchestrationClient, accepted: Accepted) -> None:
-    """Once, however often the command arrives: the instance has the job's id (fault 39)."""
-    status = await client.get_status(accepted.job_id)
-    if status is not None and status.runtime_status is not None:
-        return
-    await client.start_new(
-        ORCHESTRATOR,
-        instance_id=accepted.job_id,
-        client_input={
-            "item_id": accepted.item_id,
-            "job_id": accepted.job_id,
-            "traceparent": telemetry.traceparent(),
-        },
-    )
+        await start_restore(client, accepted)
 
 
 @blueprint.function_name("snapshot")

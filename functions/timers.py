@@ -1,12 +1,14 @@
 """What the clock starts."""
 
+import azure.durable_functions as df
 import azure.functions as func
 
+from functions.orchestrating import start_restore_again
 from functions.runtime import ports
 from shared.steps.reconcile import reconcile
 from shared.steps.tick import tick
 
-blueprint = func.Blueprint()
+blueprint = df.Blueprint()
 
 
 @blueprint.function_name("tick")
@@ -18,6 +20,9 @@ async def on_tick(timer: func.TimerRequest) -> None:
 
 @blueprint.function_name("reconcile")
 @blueprint.timer_trigger(arg_name="timer", schedule="%VAULTLINE_RECONCILE_SCHEDULE%")
-async def on_reconcile(timer: func.TimerRequest) -> None:
-    """Moves on what stopped moving."""
-    await reconcile(await ports())
+@blueprint.durable_client_input(client_name="client")
+async def on_reconcile(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:
+    """Moves on what stopped moving; restores, too, whose orchestration hangs or is gone."""
+    found = await reconcile(await ports())
+    for restore in found.restores:
+        await start_restore_again(client, restore)

@@ -8,6 +8,7 @@
 | `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
 | `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
 | `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS` | see `shared.model.pace` |
+| `VAULTLINE_SOFT_DELETE_DAYS` | how long a deleted item can be had back |
 | `VAULTLINE_LEAST_POINTS`, `VAULTLINE_MOST_REMOVALS_A_DAY`, `VAULTLINE_QUIET_DAYS` | see `shared.model.expiry` |
 """  # noqa: E501
 
@@ -34,7 +35,7 @@ class Settings:
     service_bus_namespace: str
     telemetry: str
     pace: Pace
-    guard: Guard = Guard()
+    guard: Guard
 
 
 Tuning = TypeVar("Tuning", Pace, Guard)

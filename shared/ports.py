@@ -5,19 +5,21 @@ may have taken effect although it failed: callers repeat, so every effect must b
 (invariant 6). Adapters: `shared/azure` (the SDKs), `shared/memory` (tests, simulation).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from shared.model.dead_letter import DeadLetter
 from shared.model.disk import DiskState, Fence, Snapshot
 from shared.model.expiry import Guard
+from shared.model.group import Group, GroupName
 from shared.model.ids import DiskUrl, Epoch, ItemId, JobId, PolicyName, VaultName
+from shared.model.inventory import FoundDisk, KnownDisk, Scope
 from shared.model.ledger import R, RowChange, Versioned
 from shared.model.messages import Outgoing
 from shared.model.pace import Pace
-from shared.model.plan import PageOp
 from shared.model.policy import Policy
 from shared.model.ranges import ChangedRange, PageRange
 from shared.model.vault import Vault
@@ -66,6 +68,10 @@ class Catalog(Protocol):
 
     async def put_vault(self, vault: Vault) -> None: ...
 
+    async def delete_vault(self, name: VaultName) -> None:
+        """One that is gone already is no error."""
+        ...
+
     async def note_item(self, item: ItemId) -> None:
         """Lists the item from now on. Written before the item's row: a listing skips ids whose
         row does not exist, so a death between the two shows nothing false."""
@@ -76,11 +82,67 @@ class Catalog(Protocol):
     def items(self) -> AsyncIterator[ItemId]: ...
 
     async def note_job(self, job: JobId, started_at: datetime) -> None:
-        """Lists the job under its day; written before the job's row, as with items."""
+        """Lists the job under its day, and under its item; written before the job's row, as with
+        items. A job noted twice may be listed twice."""
         ...
 
-    def jobs(self, newest_day: datetime, days: int) -> AsyncIterator[JobId]:
-        """Jobs that started on that day or the `days - 1` before it, newest first."""
+    def jobs(
+        self, since: datetime, until: datetime, item: ItemId | None = None
+    ) -> AsyncIterator[JobId]:
+        """Jobs that started from `since` to `until`, both included, newest first, read as they
+        are asked for; those of one item where it is named."""
+        ...
+
+
+class Inventory(Protocol):
+    """The disks that we know of, and whose they are: at most one item's (invariant 18)."""
+
+    async def disk(self, url: DiskUrl) -> KnownDisk | None: ...
+
+    async def register(self, disk: KnownDisk) -> bool:
+        """Whether the disk was not known before; what is known of it stays."""
+        ...
+
+    async def claim(self, disk: KnownDisk) -> ItemId:
+        """Makes the disk its `item`'s, unless it is another's; the owner. Decided by the service
+        in one conditional write, however many claim at once."""
+        ...
+
+    async def release(self, url: DiskUrl, item: ItemId) -> None:
+        """The disk stays known and belongs to nobody; nothing happens where it is not `item`'s."""
+        ...
+
+    def disks(self) -> AsyncIterator[KnownDisk]: ...
+
+
+class Groups(Protocol):
+    """Named sets of items. A member is listed whether or not such an item exists (any more)."""
+
+    async def group(self, name: GroupName) -> Group:
+        """Raises `NotFound`."""
+        ...
+
+    async def groups(self) -> list[Group]: ...
+
+    async def put(self, group: Group) -> None: ...
+
+    async def delete(self, name: GroupName) -> None:
+        """With its list of members; one that is gone already is no error."""
+        ...
+
+    def members(self, name: GroupName) -> AsyncIterator[ItemId]: ...
+
+    async def add(self, name: GroupName, items: Sequence[ItemId]) -> None: ...
+
+    async def remove(self, name: GroupName, items: Sequence[ItemId]) -> None: ...
+
+
+class Containers(Protocol):
+    """Where vaults put what they keep."""
+
+    async def make(self, url: str) -> None:
+        """The container, which may exist already. Raises `Invalid` where it lies in an account
+        that is not ours to use, or that we may not make containers in."""
         ...
 
 
@@ -102,17 +164,27 @@ class Watch:
     etag: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class SlotMove:
+    """A slot, and the one that comes in its place; None where nothing is due any more."""
+
+    entry: DueSlot
+    to: DueSlot | None
+
+
 class DueIndex(Protocol):
     """What is due when, ordered by time, so that a tick reads only what is due."""
 
     def slots(self, until: datetime) -> AsyncIterator[DueSlot]:
-        """Slots due at or before `until`, earliest first."""
+        """Slots due at or before `until`, earliest first, read as they are asked for. Slots that
+        were given may be moved meanwhile."""
         ...
 
     async def put_slot(self, entry: DueSlot) -> None: ...
 
-    async def move_slot(self, entry: DueSlot, to: DueSlot | None) -> None:
-        """One transaction; a slot that is gone already is no error."""
+    async def move_slots(self, moves: Sequence[SlotMove]) -> None:
+        """In as few transactions as the service takes; a new slot is there before the old one is
+        gone. A slot that is gone already is no error."""
         ...
 
     def watches(self, until: datetime) -> AsyncIterator[Watch]: ...
@@ -120,6 +192,11 @@ class DueIndex(Protocol):
     async def watch(self, item: ItemId, since: datetime, look_at: datetime) -> None:
         """Looks at the item from `look_at` on. Written *before* the item leaves its rest, so
         that no work is ever unwatched."""
+        ...
+
+    async def watch_all(self, watches: Sequence[Watch]) -> None:
+        """The same for many items, each named once, in as few transactions as the service takes;
+        their etags do not matter."""
         ...
 
     async def unwatch(self, watch: Watch) -> None:
@@ -136,6 +213,19 @@ class Bus(Protocol):
 
     async def dead_letter(self, queue: str, lock_token: str, code: str, reason: str) -> None:
         """Moves a locked message to the dead letters, with words that a person understands."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """What no function could serve, by queue."""
+
+    def peek(self, queue: str) -> AsyncIterator[DeadLetter]:
+        """Oldest first, read as they are asked for. Raises `NotFound` where there is no such
+        queue."""
+        ...
+
+    async def remove(self, letters: Sequence[DeadLetter]) -> None:
+        """For good; those that are gone already are no error."""
         ...
 
 
@@ -160,6 +250,11 @@ class Disks(Protocol):
         or lies in an account that is not ours to use."""
         ...
 
+    def search(self, scope: Scope) -> AsyncIterator[list[FoundDisk]]:
+        """The page images in the scope that are no replicas of ours, one list a request. Raises
+        `SourceGone` where there is no such container, `Invalid` as with `state`."""
+        ...
+
     async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
         """Raises `Conflict` where the image is not at `if_etag` any more, `SourceGone`."""
         ...
@@ -172,9 +267,11 @@ class Disks(Protocol):
         """One that is gone already is no error."""
         ...
 
-    def allocated(self, image: Snapshot | DiskUrl) -> AsyncIterator[list[PageRange]]:
+    def allocated(
+        self, image: Snapshot | DiskUrl, within: PageRange | None = None
+    ) -> AsyncIterator[list[PageRange]]:
         """What was ever written and not cleared since, in order, one list a request; merged.
-        Raises `SourceGone`."""
+        Only what lies `within` a range of the image, where one is given. Raises `SourceGone`."""
         ...
 
     def changed(
@@ -235,7 +332,11 @@ class Images(Protocol):
 class Plans(Protocol):
     """Plans as compact blobs beside the replica. Immutable once written."""
 
-    async def put(self, url: str, ops: Sequence[PageOp]) -> None: ...
+    async def put(self, url: str, blocks: AsyncIterable[bytes]) -> None:
+        """Writes the blocks one by one, as they come; the plan exists once all are written.
+        Whatever the blocks raise goes through, and leaves no plan. The same bytes again are no
+        error; raises `Conflict` where others lie there."""
+        ...
 
     async def slice(self, url: str, offset: int, length: int) -> bytes: ...
 
@@ -251,10 +352,14 @@ class Ports:
     clock: Clock
     ledger: Ledger
     catalog: Catalog
+    inventory: Inventory
+    groups: Groups
     due: DueIndex
     bus: Bus
+    dead_letters: DeadLetters
     disks: Disks
     images: Images
     plans: Plans
+    containers: Containers
     pace: Pace = field(default_factory=Pace)
     guard: Guard = field(default_factory=Guard)

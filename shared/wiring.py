@@ -9,9 +9,12 @@ from typing import Self
 from shared.azure.catalog import AzureCatalog
 from shared.azure.clock import SystemClock
 from shared.azure.connections import Connections
+from shared.azure.containers import AzureContainers
 from shared.azure.disks import AzureDisks
 from shared.azure.due import AzureDueIndex
+from shared.azure.groups import AzureGroups
 from shared.azure.images import AzureImages
+from shared.azure.inventory import AzureInventory
 from shared.azure.ledger import AzureLedger
 from shared.azure.plans import AzurePlans
 from shared.config import Settings, read_settings
@@ -88,11 +91,15 @@ def _open(settings: Settings, loop: asyncio.AbstractEventLoop) -> _Live:
         clock=clock,
         ledger=AzureLedger(connections.tables),
         catalog=AzureCatalog(connections.tables),
+        inventory=AzureInventory(connections.tables),
+        groups=AzureGroups(connections.tables),
         due=AzureDueIndex(connections.tables),
         bus=connections.bus,
+        dead_letters=connections.dead_letters,
         disks=AzureDisks(connections.accounts),
         images=AzureImages(connections.accounts),
         plans=AzurePlans(connections.accounts),
+        containers=AzureContainers(connections.accounts),
         pace=settings.pace,
         guard=settings.guard,
     )

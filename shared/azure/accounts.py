@@ -103,7 +103,20 @@ class Accounts:
             raise Invalid(f"{_plain(url)} does not begin a blob's URL")
         return place
 
+    def scope(self, url: str) -> tuple[Account, str, str]:
+        """The account, container and beginning of names that the URL stands for; empty where it
+        names none. Raises `Invalid` as `place` does."""
+        account, path = self._account(url)
+        container, _, prefix = path.partition("/")
+        if container:
+            _check_container(container, url)
+        return account, container, unquote(prefix)
+
     def _split(self, url: str) -> Place:
+        return _below(*self._account(url), url)
+
+    def _account(self, url: str) -> tuple[Account, str]:
+        """The configured account, and the rest of the URL's path."""
         parts = urlsplit(url)
         if parts.query or parts.fragment or "?" in url or "#" in url:
             raise Invalid(
@@ -114,9 +127,9 @@ class Accounts:
         path = parts.path.removeprefix("/")
         first, _, rest = path.partition("/")
         if host in self._by_root:
-            return _below(self._by_root[host], path, url)
+            return self._by_root[host], path
         if f"{host}/{first}" in self._by_root:
-            return _below(self._by_root[f"{host}/{first}"], rest, url)
+            return self._by_root[f"{host}/{first}"], rest
         raise Invalid(
             f"{_plain(url)} lies in no storage account that Vaultline may use",
             action="Correct the URL, or add the account to the setting VAULTLINE_ACCOUNTS.",
@@ -143,9 +156,13 @@ def open_account(
 
 def _below(account: Account, path: str, url: str) -> Place:
     container, _, name = path.partition("/")
+    _check_container(container, url)
+    return Place(account, container, unquote(name))
+
+
+def _check_container(container: str, url: str) -> None:
     if not _CONTAINER.fullmatch(container):
         raise Invalid(f"{_plain(url)} does not name a container: …/container/name is expected")
-    return Place(account, container, unquote(name))
 
 
 def _plain(url: str) -> str:

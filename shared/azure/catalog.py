@@ -6,9 +6,10 @@
 | `vaults` | `vault` | its name |
 | `items` | `item` | its id |
 | `jobs` | the day it started, `20261121` | what is left of time, then its id: newest first |
+| `jobs` | its item, `item:os-disk` | the same |
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from shared.azure.errors import translated
 from shared.azure.tables import Tables, body_columns, body_of
 from shared.codec import from_json, to_json
 from shared.model.errors import NotFound
-from shared.model.ids import ItemId, JobId, PolicyName, VaultName
+from shared.model.ids import ItemId, JobId, PolicyName, VaultName, item_of
 from shared.model.policy import Policy
 from shared.model.rowkeys import check_key
 from shared.model.vault import Vault
@@ -54,6 +55,11 @@ class AzureCatalog:
     async def put_vault(self, vault: Vault) -> None:
         await self._put("vaults", "vault", vault.name, body_columns(to_json(vault)))
 
+    async def delete_vault(self, name: VaultName) -> None:
+        table = await self._tables.table("vaults")
+        with translated(f"vault '{name}'"):
+            await table.delete_entity("vault", check_key(name))
+
     async def note_item(self, item: ItemId) -> None:
         await self._put("items", "item", item)
 
@@ -68,13 +74,18 @@ class AzureCatalog:
 
     async def note_job(self, job: JobId, started_at: datetime) -> None:
         at = started_at.astimezone(UTC)
-        await self._put("jobs", f"{at:%Y%m%d}", f"{_newest_first(at)}:{job}", {"job": job})
+        for partition in (f"{at:%Y%m%d}", _of_item(item_of(job))):
+            await self._put("jobs", partition, f"{_newest_first(at)}:{job}", {"job": job})
 
-    async def jobs(self, newest_day: datetime, days: int) -> AsyncIterator[JobId]:
-        newest = newest_day.astimezone(UTC)
-        for age in range(days):
-            day = f"{newest - timedelta(days=age):%Y%m%d}"
-            async for entity in self._tables.query("jobs", _PARTITION, {"partition": day}):
+    async def jobs(
+        self, since: datetime, until: datetime, item: ItemId | None = None
+    ) -> AsyncIterator[JobId]:
+        where = f"{_PARTITION} and RowKey ge @newest and RowKey lt @oldest"
+        # ';' follows ':', which parts the time from the job: those at `since` are in.
+        bounds = {"newest": _newest_first(until), "oldest": f"{_newest_first(since)};"}
+        for partition in [_of_item(item)] if item else _days(since, until):
+            parameters = {"partition": partition, **bounds}
+            async for entity in self._tables.query("jobs", where, parameters):
                 yield JobId(entity["job"])
 
     async def _get(self, table: str, partition: str, name: str) -> Mapping[str, Any]:
@@ -93,6 +104,19 @@ class AzureCatalog:
         entity = {"PartitionKey": partition, "RowKey": check_key(name), **(columns or {})}
         with translated(f"{partition} '{name}'"):
             await client.upsert_entity(entity, UpdateMode.REPLACE)
+
+
+def _of_item(item: ItemId) -> str:
+    """The partition of an item's jobs: no day has such a name."""
+    return f"item:{item}"
+
+
+def _days(since: datetime, until: datetime) -> Iterator[str]:
+    """The partitions of the days from `until` back to `since`."""
+    day = until.astimezone(UTC).date()
+    while day >= since.astimezone(UTC).date():
+        yield f"{day:%Y%m%d}"
+        day -= timedelta(days=1)
 
 
 def _newest_first(at: datetime) -> str:

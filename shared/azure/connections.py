@@ -9,6 +9,7 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient
 
 from shared.azure.accounts import Accounts, open_account
+from shared.azure.dead_letters import AzureDeadLetters
 from shared.azure.http import Pool, table_patience
 from shared.azure.service_bus import PATIENCE, AzureBus
 from shared.azure.tables import Tables
@@ -54,6 +55,9 @@ class Connections:
         )
         self.tables = Tables(_open_tables(state, pool, identity))
         self.bus = AzureBus(lambda: _open_bus(service_bus, service_bus_namespace, identity))
+        self.dead_letters = AzureDeadLetters(
+            lambda: _open_bus(service_bus, service_bus_namespace, identity)
+        )
         self._closing = AsyncExitStack()
         self._closing.push_async_callback(identity.aclose)
         self._closing.push_async_callback(pool.close)

@@ -13,10 +13,12 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.azure.accounts import Accounts
 from shared.azure.errors import each_page, translated
+from shared.azure.search import search
 from shared.model.disk import DiskState, Snapshot
 from shared.model.errors import ChainBroken, Invalid, SourceGone, Transient, VaultlineError
 from shared.model.ids import DiskUrl
-from shared.model.ranges import Change, ChangedRange, PageRange
+from shared.model.inventory import FoundDisk, Scope
+from shared.model.ranges import Change, ChangedRange, PageRange, intersect
 from shared.ports import ReadGrant
 
 TAG = "vaultline_tag"
@@ -37,6 +39,9 @@ class AzureDisks:
 
     async def state(self, disk: DiskUrl) -> DiskState:
         return state_of(disk, await read_properties(self._accounts.place(disk).client(), disk))
+
+    def search(self, scope: Scope) -> AsyncIterator[list[FoundDisk]]:
+        return search(self._accounts, scope, IMAGE_TAG)
 
     async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
         place = self._accounts.place(disk)
@@ -77,11 +82,20 @@ class AzureDisks:
             except ResourceNotFoundError:
                 return
 
-    async def allocated(self, image: Snapshot | DiskUrl) -> AsyncIterator[list[PageRange]]:
+    async def allocated(
+        self, image: Snapshot | DiskUrl, within: PageRange | None = None
+    ) -> AsyncIterator[list[PageRange]]:
         disk, client = self._image(image)
-        pages = client.list_page_ranges(results_per_page=self.listing_rows).by_page()
+        pages = client.list_page_ranges(
+            offset=within.start if within else None,
+            length=within.size_bytes if within else None,
+            results_per_page=self.listing_rows,
+        ).by_page()
         async for changes in _listing(pages, disk, Transient):
-            yield [change.range for change in changes]
+            listed = [change.range for change in changes]
+            if within:  # whether a range that sticks out is cut is not documented
+                listed = [PageRange(*span) for span in intersect(listed, [within])]
+            yield listed
 
     async def changed(
         self, image: Snapshot | DiskUrl, since: Snapshot

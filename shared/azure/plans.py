@@ -1,32 +1,41 @@
 """Plans as block blobs beside the replica: what they hold is fixed once they are written."""
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import AsyncIterable
+from hashlib import sha256
 
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
-from azure.storage.blob import BlobType
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import BlobBlock, BlobType
 from azure.storage.blob.aio import BlobClient
 
-from shared.azure.accounts import Accounts
+from shared.azure.accounts import Accounts, Place
 from shared.azure.containers import in_container
-from shared.azure.errors import translated
+from shared.azure.errors import error_code, translated
 from shared.model.errors import Conflict, NotFound, SourceGone
-from shared.model.plan import PageOp, encode
+
+_TAKEN = frozenset({"BlobAlreadyExists", "InvalidBlockList"})
+"""What the end of a blob that is there already is refused with: its blocks are used up."""
 
 
 class AzurePlans:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def put(self, url: str, ops: Sequence[PageOp]) -> None:
-        place, body = self._accounts.place(url), encode(ops)
-        blob = place.client()
+    async def put(self, url: str, blocks: AsyncIterable[bytes]) -> None:
+        place = self._accounts.place(url)
+        upload, digest = _Upload(place), sha256()
+        async for block in blocks:
+            digest.update(block)
+            with translated(url):
+                await upload.add(block)
         with translated(url):
             try:
-                await in_container(
-                    place, lambda: blob.upload_blob(body, overwrite=False, validate_content=True)
-                )
-            except ResourceExistsError:
-                if await _read(blob) != body:
+                await upload.end()
+            except HttpResponseError as error:
+                if error_code(error) not in _TAKEN:
+                    raise
+                if await _digest(place.client()) != digest.digest():
                     raise Conflict(f"another plan lies at {url}") from None
 
     async def slice(self, url: str, offset: int, length: int) -> bytes:
@@ -50,6 +59,43 @@ class AzurePlans:
                 return  # no container, no plans
 
 
+class _Upload:
+    """A blob that comes to be at its end: in one request where it has one block, else staged
+    block by block. SDK errors pass."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._last = b""
+        self._staged: list[BlobBlock] = []
+
+    async def add(self, block: bytes) -> None:
+        if self._last:
+            await self._stage()
+        self._last = block
+
+    async def end(self) -> None:
+        if self._staged:
+            await self._stage()
+            await self._place.client().commit_block_list(
+                self._staged, match_condition=MatchConditions.IfMissing
+            )
+        else:
+            await in_container(
+                self._place,
+                lambda: self._place.client().upload_blob(
+                    self._last, overwrite=False, validate_content=True
+                ),
+            )
+
+    async def _stage(self) -> None:
+        block = BlobBlock(b64encode(f"{len(self._staged):08}".encode()).decode())
+        await in_container(
+            self._place,
+            lambda: self._place.client().stage_block(block.id, self._last, validate_content=True),
+        )
+        self._staged.append(block)
+
+
 async def _delete(blob: BlobClient) -> None:
     try:
         await blob.delete_blob()
@@ -57,6 +103,13 @@ async def _delete(blob: BlobClient) -> None:
         return
 
 
-async def _read(blob: BlobClient, offset: int | None = None, length: int | None = None) -> bytes:
+async def _read(blob: BlobClient, offset: int, length: int) -> bytes:
     stream = await blob.download_blob(offset=offset, length=length)
     return await stream.readall()
+
+
+async def _digest(blob: BlobClient) -> bytes:
+    stream, digest = await blob.download_blob(), sha256()
+    async for chunk in stream.chunks():
+        digest.update(chunk)
+    return digest.digest()

@@ -63,7 +63,7 @@ class AzureBus:
         anybody; the SDK does so for deferred messages."""
         token = _token(lock_token)
         receiver = self._open().get_queue_receiver(queue)
-        async with _call(queue), receiver:
+        async with service_call(queue), receiver:
             await _suspend(receiver, token, code, reason)
 
     async def aclose(self) -> None:
@@ -87,7 +87,7 @@ class AzureBus:
             if sender is None:
                 sender = self._senders[queue] = self._open().get_queue_sender(queue)
             try:
-                async with _call(queue):
+                async with service_call(queue):
                     yield sender
             except BaseException:
                 self._senders.pop(queue, None)
@@ -154,7 +154,7 @@ async def _suspend(receiver: ServiceBusReceiver, token: UUID, code: str, reason:
 
 
 @asynccontextmanager
-async def _call(queue: str) -> AsyncIterator[None]:
+async def service_call(queue: str) -> AsyncIterator[None]:
     """One use of the service: bounded in time, its errors translated."""
     try:
         async with asyncio.timeout(CALL_SECONDS):

@@ -11,20 +11,25 @@ from shared.contracts.fields import (
     Document,
     InstantField,
     ItemIdField,
+    JobIdField,
     PolicyNameField,
     RequestIdField,
+    ScopeUrlField,
+    TagField,
     VaultNameField,
+    index_tag,
     refusal,
 )
 from shared.contracts.refusals import refused
 from shared.model import messages
 from shared.model.errors import Invalid
-from shared.model.ids import ItemId, RequestId, item_of
+from shared.model.ids import ItemId, JobId, RequestId, item_of
+from shared.model.inventory import Scope
 
 BODY_BYTES = 64 * 1024
 """Longest body that is looked at; the longest sensible command has a few kilobytes."""
 
-NOT_BUILT = ("consistency-check", "discover")
+NOT_BUILT = ("consistency-check",)
 
 
 class Command(Document):
@@ -53,7 +58,8 @@ class Protect(Command):
 
 
 class StopProtection(Command):
-    """Ends an item's backups; its points stay unless `delete_data` is true."""
+    """Ends an item's backups. Its points stay; with `delete_data`, for 14 days in which
+    `undelete` brings them back."""
 
     type: Literal["stop-protection"]
     item_id: ItemIdField
@@ -63,6 +69,37 @@ class StopProtection(Command):
         return messages.StopProtection(
             item_id=ItemId(self.item_id), delete_data=self.delete_data, request_id=request
         )
+
+
+class Undelete(Command):
+    """Takes a deletion back, while its data is still kept; protection stays stopped."""
+
+    type: Literal["undelete"]
+    item_id: ItemIdField
+
+    def meaning(self, request: RequestId) -> messages.Undelete:
+        return messages.Undelete(item_id=ItemId(self.item_id), request_id=request)
+
+
+class ScopeDocument(Document):
+    """Where to look: every page blob whose URL begins with `url` (an account's endpoint, a
+    container, or the beginning of names in one) and which carries the index tag `tag`."""
+
+    url: ScopeUrlField
+    tag: TagField | None = None
+
+    def meaning(self) -> Scope:
+        return Scope(url=self.url, tag=index_tag(self.tag) if self.tag else None)
+
+
+class Discover(Command):
+    """Finds disks in a scope and registers those that are not known yet."""
+
+    type: Literal["discover"]
+    scope: ScopeDocument
+
+    def meaning(self, request: RequestId) -> messages.Discover:
+        return messages.Discover(scope=self.scope.meaning(), request_id=request)
 
 
 class BackupNow(Command):
@@ -146,19 +183,29 @@ class Restore(Command):
         )
 
 
-_COMMANDS: dict[str, type[Protect | StopProtection | BackupNow | Restore]] = {
+class Cancel(Command):
+    """Ends a backup or a restore before its time. The job's own status tells when it has ended."""
+
+    type: Literal["cancel"]
+    job_id: JobIdField
+
+    def meaning(self, request: RequestId) -> messages.CancelJob:
+        return messages.CancelJob(job_id=JobId(self.job_id), request_id=request)
+
+
+AnyCommand = Protect | StopProtection | Undelete | Discover | BackupNow | Restore | Cancel
+
+_COMMANDS: dict[str, type[AnyCommand]] = {
     "protect": Protect,
     "stop-protection": StopProtection,
     "backup-now": BackupNow,
     "restore": Restore,
+    "undelete": Undelete,
+    "discover": Discover,
+    "cancel": Cancel,
 }
 
-PublicCommand: TypeAdapter[Any] = TypeAdapter(
-    Annotated[
-        Protect | StopProtection | BackupNow | Restore,
-        Field(discriminator="type"),
-    ]
-)
+PublicCommand: TypeAdapter[Any] = TypeAdapter(Annotated[AnyCommand, Field(discriminator="type")])
 """Any command, for the published schema."""
 
 
@@ -213,7 +260,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return fields
 
 
-def _model(fields: dict[str, Any]) -> type[Protect | StopProtection | BackupNow | Restore]:
+def _model(fields: dict[str, Any]) -> type[AnyCommand]:
     """The contract that the message's `type` decides on. Raises `Invalid`."""
     known = f"the types are {', '.join(_COMMANDS)}"
     if "type" not in fields:

@@ -18,6 +18,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.model import ids
 from shared.model.errors import Invalid
+from shared.model.inventory import Tag
+from shared.model.vault import vault_name
 
 URL_CHARACTERS = 2048
 
@@ -75,6 +77,19 @@ def container_url(text: str) -> str:
     return _plain_url(text.rstrip("/"), "…/CONTAINER", 1)
 
 
+def scope_url(text: str) -> str:
+    """The URL of an account, a container, or the beginning of blobs' names. Raises `Invalid`."""
+    return _plain_url(text, "…/CONTAINER/PREFIX", 0)
+
+
+def index_tag(text: str) -> Tag:
+    """`name=value`, each within Azure's bounds. Raises `Invalid`."""
+    name, equals, value = text.partition("=")
+    if not (equals and 1 <= len(name) <= 128 and len(value) <= 256 and text.isprintable()):
+        raise Invalid("must be a blob index tag such as backup=yes")
+    return Tag(name=name, value=value)
+
+
 def _disk_url(text: str) -> str:
     if text.lower().startswith("/subscriptions/"):
         raise Invalid("managed disks and virtual machines are not supported yet: give a blob's URL")
@@ -128,13 +143,35 @@ ItemIdField = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]?$"}),
 ]
 
+JobIdField = Annotated[
+    str,
+    checked(ids.job_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9-]{0,38}[a-z0-9]?\\.[a-z]+-[a-z0-9]{1,40}$",
+        }
+    ),
+]
 
 _NAME_SCHEMA = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9-]{1,148}[A-Za-z0-9]$"}
 PolicyNameField = Annotated[
     str, checked(lambda text: ids.name(text, "policy")), WithJsonSchema(_NAME_SCHEMA)
 ]
 VaultNameField = Annotated[
-    str, checked(lambda text: ids.name(text, "vault")), WithJsonSchema(_NAME_SCHEMA)
+    str,
+    checked(vault_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9-]{1,49}$"}),
+]
+ScopeUrlField = Annotated[
+    str,
+    checked(scope_url),
+    WithJsonSchema({"type": "string", "format": "uri", "maxLength": URL_CHARACTERS}),
+]
+TagField = Annotated[
+    str,
+    checked(lambda text: str(index_tag(text))),
+    WithJsonSchema({"type": "string", "pattern": "^[^=]{1,128}=.{0,256}$"}),
 ]
 DiskUrlField = Annotated[
     str,

@@ -5,17 +5,26 @@ from datetime import datetime
 from enum import Enum, auto
 
 from shared.decide.decision import Decision
-from shared.decide.posting import transfer_message
+from shared.decide.job_table import advance
+from shared.decide.posting import (
+    expire_message,
+    snapshot_message,
+    transfer_message,
+    turn_message,
+)
 from shared.decide.retention import expires_at
 from shared.model.disk import Snapshot
-from shared.model.errors import ErrorDetail
+from shared.model.errors import Cancelled, ErrorDetail, Invalid
 from shared.model.ids import NO_EPOCH, point_of
 from shared.model.item import Item, ProtectionState
 from shared.model.job import TAKE_SNAPSHOT, TRANSFER, Job, Operation, Status, SubTask
-from shared.model.ledger import Insert, Versioned, update
+from shared.model.ledger import Insert, RowChange, Versioned, update
 from shared.model.messages import TakeSnapshot
 from shared.model.point import Kind, Point, Reason
 from shared.model.transfer import Transfer
+
+QUEUE_LIMIT = 20
+"""Most backups of one item that wait for their snapshot: they make a point each, a moment apart."""
 
 
 class Claim(Enum):
@@ -31,40 +40,75 @@ class Claim(Enum):
     """The work is done, or nobody wants it any more."""
 
 
-def claim_snapshot(
-    item: Versioned[Item],
-    job: Versioned[Job] | None,
-    request: TakeSnapshot,
-    now: datetime,
-    trace_id: str,
-) -> Decision[Claim]:
-    """Claim before work: the job appears in the same transaction that takes the item's place."""
-    if item.record.snapshotting == request.job_id:
-        return Decision(Claim.RESUME)
-    if job is not None or item.record.state is ProtectionState.PROTECTION_STOPPED:
-        return Decision(Claim.NOTHING)
-    if item.record.snapshotting is not None:
-        return Decision(Claim.WAIT)
-    claimed = replace(item.record, snapshotting=request.job_id)
-    return Decision(Claim.TAKE, (update(item, claimed), Insert(_new_job(request, now, trace_id))))
-
-
-def _new_job(request: TakeSnapshot, now: datetime, trace_id: str) -> Job:
+def new_backup(request: TakeSnapshot, now: datetime, trace_id: str) -> Job:
+    """A backup that has not begun."""
     return Job(
         id=request.job_id,
         item_id=request.item_id,
         operation=Operation.BACKUP,
-        status=Status.IN_PROGRESS,
-        sub_tasks=(
-            SubTask(name=TAKE_SNAPSHOT, status=Status.IN_PROGRESS),
-            SubTask(name=TRANSFER),
-        ),
+        status=Status.NOT_STARTED,
+        sub_tasks=(SubTask(name=TAKE_SNAPSHOT), SubTask(name=TRANSFER)),
         started_at=now,
         progressed_at=now,
         retain_until=request.retain_until,
         slot=request.slot,
         trace_id=trace_id,
     )
+
+
+def enqueue_backup(item: Versioned[Item], job: Job) -> Decision[None]:
+    """The job and its message in one transaction (invariant 7): a request cannot be lost. Raises
+    `Invalid` where too many wait already."""
+    if len(item.record.queued) >= QUEUE_LIMIT:
+        raise Invalid(
+            f"{len(item.record.queued)} backups of item {item.record.id} wait already",
+            code="TooManyRequests",
+            action="Wait until they have ended, or cancel some.",
+        )
+    request = TakeSnapshot(item_id=job.item_id, job_id=job.id, retain_until=job.retain_until)
+    return Decision(None, _waiting(item, job), (snapshot_message(request),))
+
+
+def claim_snapshot(
+    item: Versioned[Item], row: Versioned[Job] | None, new: Job, now: datetime
+) -> Decision[Claim]:
+    """Claim before work: the job starts in the same transaction that takes the item's place.
+
+    `row` is the job as it stands; `new` what it is where there is none: a slot's. Where the place
+    is taken the job waits in the item's queue, and gets its turn when the place is free.
+    """
+    job = row.record if row else new
+    if item.record.snapshotting == job.id:
+        return Decision(Claim.RESUME)
+    if job.status is not Status.NOT_STARTED:
+        return Decision(Claim.NOTHING)
+    if item.record.state is ProtectionState.PROTECTION_STOPPED:
+        return _drop(item, row, now) if row else Decision(Claim.NOTHING)
+    if item.record.snapshotting is not None:
+        return Decision(Claim.WAIT, () if row else _waiting(item, job))
+    started = advance(job, TAKE_SNAPSHOT, Status.IN_PROGRESS, now)
+    started = replace(started, attempts=0)
+    claimed = replace(item.record.without(job.id), snapshotting=job.id)
+    return Decision(
+        Claim.TAKE, (update(item, claimed), update(row, started) if row else Insert(started))
+    )
+
+
+def _waiting(item: Versioned[Item], job: Job) -> tuple[RowChange, ...]:
+    queued = replace(item.record, queued=(*item.record.queued, job.id))
+    return update(item, queued), Insert(job)
+
+
+def _drop(item: Versioned[Item], job: Versioned[Job], now: datetime) -> Decision[Claim]:
+    """Protection was stopped while the backup waited."""
+    error = Cancelled(
+        f"protection of item {item.record.id} was stopped before the backup began",
+        action="Protect it again, then back it up.",
+    )
+    ended = job.record.end(Status.CANCELLED, now, error.detail())
+    left = replace(item.record.without(ended.id), expiry_due=True)
+    messages = (expire_message(left.id, ended.id, now), *turn_message(left, ended.id))
+    return Decision(Claim.NOTHING, (update(item, left), update(job, ended)), messages)
 
 
 def record_snapshot(
@@ -80,13 +124,14 @@ def record_snapshot(
     """
     if item.record.snapshotting != job.record.id:
         return Decision(job.record.task(TRANSFER))
-    taken = job.record.with_task(TAKE_SNAPSHOT, Status.COMPLETED, now)
+    taken = advance(job.record, TAKE_SNAPSHOT, Status.COMPLETED, now)
     if item.record.transferring is None:
         return _start_transfer(item, job, taken, snapshot, now)
     point = snapshot_point(taken, snapshot, reasons, "a transfer of this item was under way")
-    skipped = taken.with_task(TRANSFER, Status.SKIPPED, now).end(Status.COMPLETED, now)
+    skipped = advance(taken, TRANSFER, Status.SKIPPED, now)
     freed = replace(item.record, snapshotting=None, last_point_at=point.created_at)
-    return Decision(Status.SKIPPED, (update(item, freed), update(job, skipped), Insert(point)))
+    changes = (update(item, freed), update(job, skipped), Insert(point))
+    return Decision(Status.SKIPPED, changes, turn_message(freed, taken.id))
 
 
 def _start_transfer(
@@ -95,12 +140,12 @@ def _start_transfer(
     transfer = Transfer(
         job_id=taken.id, epoch=NO_EPOCH, snapshot=snapshot, started_at=now, progressed_at=now
     )
-    moving = taken.with_task(TRANSFER, Status.IN_PROGRESS, now)
+    moving = advance(taken, TRANSFER, Status.IN_PROGRESS, now)
     busy = replace(item.record, snapshotting=None, transferring=taken.id)
     return Decision(
         Status.IN_PROGRESS,
         (update(item, busy), update(job, moving), Insert(transfer)),
-        (transfer_message(item.record.id, transfer, "plan"),),
+        (transfer_message(item.record.id, transfer, "plan"), *turn_message(busy, taken.id)),
     )
 
 
@@ -126,8 +171,11 @@ def fail_snapshot(
     item: Versioned[Item], job: Versioned[Job], error: ErrorDetail, now: datetime
 ) -> Decision[None]:
     """No snapshot, no backup: the job fails, the next one may try."""
-    if item.record.snapshotting != job.record.id:
+    if job.record.id not in (item.record.snapshotting, *item.record.queued):
         return Decision(None)
-    failed = job.record.with_task(TAKE_SNAPSHOT, Status.FAILED, now).end(Status.FAILED, now, error)
-    freed = replace(item.record, snapshotting=None)
-    return Decision(None, (update(item, freed), update(job, failed)))
+    failed = advance(job.record, TAKE_SNAPSHOT, Status.FAILED, now, error)
+    # A deletion that waited for this job to end goes on.
+    due = item.record.expiry_due or item.record.delete_data
+    freed = replace(item.record.without(failed.id), expiry_due=due)
+    changes = (update(item, freed), update(job, failed))
+    return Decision(None, changes, turn_message(freed, failed.id))

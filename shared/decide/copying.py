@@ -1,17 +1,18 @@
-"""Which page operations turn an image into another. Pure: listings in, operations out.
+"""Which pages are to be copied and cleared to turn an image into another. Pure: listings in,
+operations out, for the whole disk or for any window of it.
 
 The rule behind all of them (invariants 2 and 4): for every page of a region in which image and
 source may differ, copy it where the source has it allocated, clear it where it has not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from shared.model.plan import PageOp, operations
+from shared.model.plan import Op
 from shared.model.ranges import (
     Change,
     ChangedRange,
     PageRange,
-    clip,
+    Span,
     intersect,
     merge,
     subtract,
@@ -19,50 +20,60 @@ from shared.model.ranges import (
 )
 
 
-def plan_whole(source: Sequence[PageRange], image: Sequence[PageRange]) -> list[PageOp]:
+def plan_whole(source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
     """Everything the source has is copied; what the image has besides is cleared."""
-    return operations(source, subtract(image, source))
+    return weave(source, subtract(image, source))
 
 
-def plan_audit(source: Sequence[PageRange], image: Sequence[PageRange]) -> list[PageOp]:
+def plan_audit(source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
     """Only what the one has allocated and the other has not."""
-    return operations(subtract(source, image), subtract(image, source))
+    return weave(subtract(source, image), subtract(image, source))
 
 
-def plan_region(region: Sequence[PageRange], source: Sequence[PageRange]) -> list[PageOp]:
+def plan_region(region: Sequence[Span], source: Sequence[Span]) -> list[Op]:
     """Within the region the image becomes like the source, whose allocated ranges are given."""
-    return operations(intersect(region, source), subtract(region, source))
+    return weave(intersect(region, source), subtract(region, source))
 
 
-def plan_changes(changes: Sequence[ChangedRange], size_bytes: int) -> list[PageOp]:
-    """What the source's diff says, within the disk's size."""
-    return operations(
-        clip(ranges_of(changes, Change.WRITTEN), size_bytes),
-        clip(ranges_of(changes, Change.CLEARED), size_bytes),
-    )
+def plan_increment(
+    changes: Sequence[Op], stray: Sequence[Span], source: Sequence[Span]
+) -> Sequence[Op]:
+    """What the source's diff says, and beside it the strays made like the source."""
+    return sorted([*changes, *plan_region(stray, source)]) if stray else changes
+
+
+def strayed(diverged: Sequence[Op], changes: Sequence[Op]) -> list[Span]:
+    """What somebody wrote into the replica since its base and the source's diff does not cover:
+    the traces of an abandoned transfer (invariant 4)."""
+    return list(subtract(_spans(diverged), _spans(changes))) if diverged else []
+
+
+def region_of(*diffs: Iterable[Op]) -> list[Span]:
+    """Wherever any of the diffs says that something changed."""
+    region: list[Span] = []
+    for diff in diffs:
+        region = union(region, touched(diff))
+    return region
+
+
+def touched(changes: Iterable[Op]) -> list[Span]:
+    """Every range of a diff, written or cleared."""
+    return list(merge(_spans(changes)))
+
+
+def _spans(changes: Iterable[Op]) -> Iterator[Span]:
+    return ((start, end) for start, end, _ in changes)
+
+
+def weave(copies: Iterable[Span], clears: Iterable[Span]) -> list[Op]:
+    """Two sets of ranges that have nothing in common, in disk order."""
+    ops = [(start, end, False) for start, end in copies]
+    ops += [(start, end, True) for start, end in clears]
+    ops.sort()
+    return ops
 
 
 def ranges_of(changes: Iterable[ChangedRange], change: Change) -> list[PageRange]:
     """The written, or the cleared, ranges of a diff."""
-    return list(merge(sorted(each.range for each in changes if each.change is change)))
-
-
-def touched(changes: Iterable[ChangedRange]) -> list[PageRange]:
-    """Every range of a diff, written or cleared."""
-    return list(merge(sorted(each.range for each in changes)))
-
-
-def strayed(
-    diverged: Iterable[ChangedRange], changes: Iterable[ChangedRange], size_bytes: int
-) -> list[PageRange]:
-    """What somebody wrote into the replica since its base and the source's diff does not cover:
-    the traces of an abandoned transfer (invariant 4)."""
-    return list(subtract(clip(touched(diverged), size_bytes), touched(changes)))
-
-
-def region_of(*diffs: Iterable[ChangedRange]) -> list[PageRange]:
-    """Wherever any of the diffs says that something changed."""
-    region: list[PageRange] = []
-    for diff in diffs:
-        region = union(region, touched(diff))
-    return region
+    ranges = sorted(each.range for each in changes if each.change is change)
+    return [PageRange(*span) for span in merge(ranges)]

@@ -3,7 +3,8 @@
 from datetime import datetime
 
 from shared.codec import to_json
-from shared.model.ids import ItemId, JobId, slot_job, stamp
+from shared.model.ids import ItemId, JobId, digest, slot_job, stamp
+from shared.model.item import Item
 from shared.model.messages import (
     COPY,
     RETENTION,
@@ -19,21 +20,20 @@ from shared.model.messages import (
 from shared.model.plan import Part
 from shared.model.transfer import Transfer
 
-DEFER_LIMIT = 120
-"""How often a backup waits for another snapshot of its item before the reconciler takes over."""
+
+def snapshot_message(request: TakeSnapshot, again: str = "") -> Outgoing:
+    """The MessageId is the job's id, so that a slot or request asked for twice is one message;
+    `again` says why it is another one."""
+    suffix = f".{again}" if again else ""
+    return Outgoing(queue=SNAPSHOT, message_id=f"{request.job_id}{suffix}", body=to_json(request))
 
 
-def snapshot_message(
-    request: TakeSnapshot, attempt: int = 0, not_before: datetime | None = None
-) -> Outgoing:
-    """The MessageId is the job's id, so that a slot or request asked for twice is one message."""
-    suffix = f".{request.deferred}.{attempt}" if request.deferred or attempt else ""
-    return Outgoing(
-        queue=SNAPSHOT,
-        message_id=f"{request.job_id}{suffix}",
-        body=to_json(request),
-        not_before=not_before,
-    )
+def turn_message(item: Item, after: JobId) -> tuple[Outgoing, ...]:
+    """To the backup whose turn it is to take its snapshot, now that `after` is out of the way."""
+    if item.snapshotting is not None or not item.queued:
+        return ()
+    request = TakeSnapshot(item_id=item.id, job_id=item.queued[0])
+    return (snapshot_message(request, f"after.{digest(after)}"),)
 
 
 def slot_message(item: ItemId, slot: datetime) -> Outgoing:

@@ -1,6 +1,6 @@
 """What an item that is not at rest needs, when nothing has moved for too long."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
@@ -13,6 +13,10 @@ from shared.model.messages import Step, TakeSnapshot
 from shared.model.pace import Pace
 from shared.model.transfer import Phase, Transfer
 
+RESTORE_PATIENCE = 3
+"""A restore may stand still for so many times longer than a transfer: its activities repeat what
+failed for minutes before they report anything."""
+
 
 class Need(Enum):
     """What to do about one item."""
@@ -22,27 +26,50 @@ class Need(Enum):
     WAIT = auto()
     """Work is under way and moves."""
     SNAPSHOT = auto()
-    """The job that holds the place for a snapshot has stopped moving."""
+    """The job that holds the place for a snapshot, or is the next to get it, has stopped moving."""
     TRANSFER = auto()
     """The transfer has stopped moving."""
+    RESTORE = auto()
+    """The orchestration of a restore hangs, or is not there."""
     EXPIRY = auto()
     """A retention run was asked for and has not ended."""
-    GIVE_UP = auto()
-    """It was moved on often enough: the job fails with the reason."""
 
 
-def need_of(
-    item: Item, snapshotting: Job | None, transfer: Transfer | None, now: datetime, pace: Pace
-) -> Need:
-    """The most urgent need. Too long without progress is `pace.stall_seconds`."""
-    limit = now - timedelta(seconds=pace.stall_seconds)
-    if transfer is not None and transfer.progressed_at <= limit:
-        return Need.GIVE_UP if transfer.attempt >= pace.max_attempts else Need.TRANSFER
-    if snapshotting is not None and snapshotting.progressed_at <= limit:
-        return Need.GIVE_UP if snapshotting.attempts >= pace.max_attempts else Need.SNAPSHOT
-    if transfer is not None or snapshotting is not None:
-        return Need.WAIT
-    return Need.EXPIRY if item.expiry_due else Need.REST
+@dataclass(frozen=True, kw_only=True)
+class UnderWay:
+    """An item, and its work that has not ended."""
+
+    item: Versioned[Item]
+    transfer: Versioned[Transfer] | None = None
+    snapshot: Versioned[Job] | None = None
+    """The backup that takes its snapshot; where none does, the one whose turn it is."""
+    restores: tuple[Versioned[Job], ...] = ()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The most urgent need of an item. `job` is the one that needs it; with `give_up` it was
+    moved on often enough in vain: it fails with the reason."""
+
+    need: Need
+    job: Versioned[Job] | None = None
+    give_up: bool = False
+
+
+def examine(work: UnderWay, now: datetime, pace: Pace) -> Finding:
+    """What the item needs. Too long without progress is `pace.stall_seconds`."""
+    stall = timedelta(seconds=pace.stall_seconds)
+    transfer, snapshot, most = work.transfer, work.snapshot, pace.max_attempts
+    if transfer is not None and transfer.record.progressed_at <= now - stall:
+        return Finding(Need.TRANSFER, give_up=transfer.record.pushes >= most)
+    if snapshot is not None and snapshot.record.progressed_at <= now - stall:
+        return Finding(Need.SNAPSHOT, snapshot, snapshot.record.attempts >= most)
+    for restore in work.restores:
+        if restore.record.progressed_at <= now - RESTORE_PATIENCE * stall:
+            return Finding(Need.RESTORE, restore, restore.record.attempts >= most)
+    if work.item.record.at_work:
+        return Finding(Need.WAIT)
+    return Finding(Need.EXPIRY if work.item.record.expiry_due else Need.REST)
 
 
 _STEP_OF: dict[Phase, Step] = {
@@ -54,22 +81,34 @@ _STEP_OF: dict[Phase, Step] = {
 
 def push_transfer(item: Item, row: Versioned[Transfer], now: datetime) -> Decision[None]:
     """The message that moves the transfer on from where it stands, under a new MessageId."""
-    pushed = replace(row.record, attempt=row.record.attempt + 1, progressed_at=now)
+    before = row.record
+    pushed = replace(
+        before, attempt=before.attempt + 1, pushes=before.pushes + 1, progressed_at=now
+    )
     message = transfer_message(item.id, pushed, _STEP_OF[pushed.phase])
     return Decision(None, (update(row, pushed),), (message,))
 
 
 def push_snapshot(row: Versioned[Job], now: datetime) -> Decision[None]:
     """The job's `snapshot` message once more, under a new MessageId."""
-    pushed = replace(row.record, attempts=row.record.attempts + 1, progressed_at=now)
+    pushed = _pushed(row.record, now)
     request = TakeSnapshot(
         item_id=pushed.item_id,
         job_id=pushed.id,
         slot=pushed.slot,
         retain_until=pushed.retain_until,
     )
-    message = snapshot_message(request, attempt=pushed.attempts)
+    message = snapshot_message(request, f"{pushed.status}.{pushed.attempts}")
     return Decision(None, (update(row, pushed),), (message,))
+
+
+def push_restore(row: Versioned[Job], now: datetime) -> Decision[None]:
+    """Counts that the restore's orchestration is started again, by whoever can."""
+    return Decision(None, (update(row, _pushed(row.record, now)),))
+
+
+def _pushed(job: Job, now: datetime) -> Job:
+    return replace(job, attempts=job.attempts + 1, progressed_at=now)
 
 
 def push_expiry(item: Versioned[Item], now: datetime) -> Decision[None]:

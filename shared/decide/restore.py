@@ -6,16 +6,19 @@ from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
 from shared.decide.decision import Decision
+from shared.decide.posting import expire_message
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail, Invalid, NotFound
 from shared.model.ids import DiskUrl, JobId, point_of
 from shared.model.item import Item
 from shared.model.job import Job, Operation, Status, SubTask
-from shared.model.ledger import Insert, Versioned, update
-from shared.model.messages import Restore
+from shared.model.ledger import Insert, RowChange, Versioned, update
+from shared.model.messages import Outgoing, Restore
 from shared.model.point import Kind, Point, Reason
 from shared.model.restore import HAND_OVER, SUB_TASKS, RestoreWork
 
+RESTORES_LIMIT = 20
+"""Most restores of one item that are under way at once."""
 SAFETY_DAYS = 30
 """How long the state that a restore overwrote is kept: as an on-demand point (Azure's default)."""
 
@@ -62,10 +65,18 @@ def work_of(item: Item, point: Point, job: JobId, command: Restore) -> RestoreWo
     )
 
 
-def start_restore(point: Versioned[Point], job: Job) -> Decision[JobId]:
-    """The job and the pin that keeps retention away from the point, in one transaction."""
+def start_restore(item: Versioned[Item], point: Versioned[Point], job: Job) -> Decision[JobId]:
+    """The job, its place among the item's work, and the pin that keeps retention away from the
+    point, in one transaction. Raises `Invalid` where too many are under way already."""
+    if len(item.record.restoring) >= RESTORES_LIMIT:
+        raise Invalid(
+            f"{len(item.record.restoring)} restores of item {item.record.id} are under way",
+            code="TooManyRequests",
+            action="Wait until they have ended, or cancel some.",
+        )
+    busy = replace(item.record, restoring=(*item.record.restoring, job.id))
     pinned = replace(point.record, pins=(*point.record.pins, job.id))
-    return Decision(job.id, (Insert(job), update(point, pinned)))
+    return Decision(job.id, (Insert(job), update(item, busy), update(point, pinned)))
 
 
 def restore_job(item: Item, job_id: JobId, now: datetime, trace_id: str, detail: str = "") -> Job:
@@ -102,18 +113,32 @@ def safety_point(job: Job, snapshot: Snapshot) -> Point:
 
 
 def end_restore(
+    item: Versioned[Item] | None,
     job: Versioned[Job],
     point: Versioned[Point] | None,
     error: ErrorDetail | None,
     now: datetime,
 ) -> Decision[None]:
-    """The job's end, and the pin's."""
+    """The job's end, its place's and the pin's; what retention left for the restore's sake may
+    be due."""
     if job.record.status.ended:
         return Decision(None)
     ended = job.record if error else job.record.with_task(HAND_OVER, Status.COMPLETED, now)
-    ended = ended.end(Status.FAILED if error else Status.COMPLETED, now, error)
-    changes = (update(job, ended),)
-    if point is None:
-        return Decision(None, changes)
-    pins = tuple(pin for pin in point.record.pins if pin != job.record.id)
-    return Decision(None, (*changes, update(point, replace(point.record, pins=pins))))
+    ended = ended.end(_end_of(job.record, error), now, error)
+    changes: list[RowChange] = [update(job, ended)]
+    messages: tuple[Outgoing, ...] = ()
+    if item is not None:
+        freed = replace(item.record.without(ended.id), expiry_due=True)
+        changes.append(update(item, freed))
+        messages = (expire_message(freed.id, ended.id, now),)
+    if point is not None:
+        pins = tuple(pin for pin in point.record.pins if pin != ended.id)
+        changes.append(update(point, replace(point.record, pins=pins)))
+    return Decision(None, tuple(changes), messages)
+
+
+def _end_of(job: Job, error: ErrorDetail | None) -> Status:
+    """A restore that was ready before it saw that it was to end is ready."""
+    if error is None:
+        return Status.COMPLETED
+    return Status.CANCELLED if job.status is Status.CANCELLING else Status.FAILED

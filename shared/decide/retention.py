@@ -7,13 +7,13 @@ done; a dry run prints it, the retention step carries it out.
 
 import calendar
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from shared.decide.schedule import local_instant
-from shared.model.ids import PointId
+from shared.model.ids import PointId, digest
 from shared.model.point import Point, Reason
 from shared.model.policy import Policy, RetentionRule, Rule, Week, Weekday
 
@@ -24,6 +24,10 @@ ON_DEMAND = "on-demand"
 RETAIN_UNTIL = "retain-until"
 INSTANT_RESTORE = "instant-restore"
 STOPPED = "protection-stopped"
+HOLD = "hold"
+BEFORE_RESTORE = "before a restore"
+
+DATA_DELETED = "protection was stopped and its data is deleted"
 
 _WEEKDAYS = tuple(Weekday)
 _WEEKS = {Week.FIRST: 0, Week.SECOND: 1, Week.THIRD: 2, Week.FOURTH: 3}
@@ -31,10 +35,11 @@ _WEEKS = {Week.FIRST: 0, Week.SECOND: 1, Week.THIRD: 2, Week.FOURTH: 3}
 
 class Mark(StrEnum):
     """What becomes of a point: kept by its reasons, kept for its use though no reason is left,
-    or removed."""
+    kept until a person confirms an abnormal plan, or removed."""
 
     KEEP = "keep"
     PROTECTED = "protected"
+    HELD = "held"
     EXPIRE = "expire"
 
 
@@ -50,6 +55,17 @@ class RetentionDecision:
     release: bool
     release_why: str
 
+    def hold_back(self, why: str) -> "RetentionDecision":
+        """The decision while its plan waits for a person."""
+        kept = replace(
+            self,
+            release=False,
+            release_why="kept: the plan is held" if self.release else self.release_why,
+        )
+        if self.mark is not Mark.EXPIRE or self.point.expiring:
+            return kept
+        return replace(kept, mark=Mark.HELD, why=f"{self.why}; held: {why}")
+
     def explain(self) -> str:
         """The decision as a line for people."""
         snapshot = f"; source snapshot: {self.release_why}" if self.release_why else ""
@@ -58,9 +74,11 @@ class RetentionDecision:
 
 @dataclass(frozen=True, kw_only=True)
 class RetentionPlan:
-    """What retention does at one moment to one item's points, oldest first."""
+    """What retention does at one moment to one item's points, oldest first. `held` says why
+    nothing is removed before a person confirms it; empty where nothing is held."""
 
     decisions: tuple[RetentionDecision, ...]
+    held: str = ""
 
     @property
     def keep(self) -> tuple[Point, ...]:
@@ -73,6 +91,28 @@ class RetentionPlan:
     @property
     def expire(self) -> tuple[Point, ...]:
         return self._marked(Mark.EXPIRE)
+
+    @property
+    def begins(self) -> tuple[Point, ...]:
+        """The points whose removal would begin with this plan."""
+        return tuple(point for point in self.expire if not point.expiring)
+
+    @property
+    def staying(self) -> tuple[Point, ...]:
+        """The points that are there when the plan is carried out."""
+        return tuple(each.point for each in self.decisions if each.mark is not Mark.EXPIRE)
+
+    @property
+    def signature(self) -> str:
+        """Stands for what is to go, held or not: the same before and while it is carried out."""
+        going = (each for each in self.decisions if each.mark in (Mark.EXPIRE, Mark.HELD))
+        return digest(" ".join(each.point.id for each in going))
+
+    def hold_back(self, why: str) -> "RetentionPlan":
+        """The plan that waits: only removals that have begun go on."""
+        return RetentionPlan(
+            decisions=tuple(decision.hold_back(why) for decision in self.decisions), held=why
+        )
 
     @property
     def release(self) -> tuple[Point, ...]:
@@ -96,15 +136,15 @@ def reasons_for(
 ) -> tuple[Reason, ...]:
     """Why a point in the vault is kept: every rule that its local day satisfies, and what was
     asked for it. The latest date counts."""
-    zone = ZoneInfo(policy.time_zone)
-    today = created_at.astimezone(zone).date()
+    local = created_at.astimezone(ZoneInfo(policy.time_zone))
+    today = local.date()
     return (
         *(
-            Reason(rule=rule.rule.value, until=_later(created_at, zone, _end_day(rule, today)))
+            Reason(rule=rule.rule.value, until=_later(local, _end_day(rule, today)))
             for rule in policy.retention
             if _matches(rule, today)
         ),
-        *_requested(created_at, zone, retain_until, on_demand),
+        *_requested(local, retain_until, on_demand),
     )
 
 
@@ -112,9 +152,9 @@ def snapshot_reasons(
     created_at: datetime, policy: Policy, retain_until: datetime | None = None
 ) -> tuple[Reason, ...]:
     """Why a point is kept that nothing but its source snapshot holds: it ends with that."""
-    zone = ZoneInfo(policy.time_zone)
-    instant = Reason(rule=INSTANT_RESTORE, until=_snapshot_end(created_at, policy, zone))
-    return (instant, *_requested(created_at, zone, retain_until, on_demand=False))
+    local = created_at.astimezone(ZoneInfo(policy.time_zone))
+    instant = Reason(rule=INSTANT_RESTORE, until=_snapshot_end(created_at, policy))
+    return (instant, *_requested(local, retain_until, on_demand=False))
 
 
 def expires_at(reasons: Iterable[Reason]) -> datetime | None:
@@ -146,8 +186,26 @@ def plan_retention(
     oldest_first = sorted(points, key=lambda point: (point.created_at, point.id))
     in_vault = [point.id for point in oldest_first if point.replica and not point.expiring]
     newest = in_vault[-1] if in_vault else None
-    context = _Context(policy, ZoneInfo(policy.time_zone), base_point_id, newest, now, stopped)
+    context = _Context(policy, base_point_id, newest, now, stopped)
     return RetentionPlan(decisions=tuple(context.decide(point) for point in oldest_first))
+
+
+def plan_deletion(points: Iterable[Point]) -> RetentionPlan:
+    """What to do with the points of an item whose data is to go: all of them but those that a
+    person holds, and those that a restore still reads."""
+    oldest_first = sorted(points, key=lambda point: (point.created_at, point.id))
+    return RetentionPlan(decisions=tuple(_deletion(point) for point in oldest_first))
+
+
+def _deletion(point: Point) -> RetentionDecision:
+    mark, why = Mark.EXPIRE, DATA_DELETED
+    if point.hold:
+        mark, why = Mark.KEEP, f"kept by {HOLD}"
+    elif point.pins:
+        mark, why = Mark.PROTECTED, f"in use by {', '.join(point.pins)}"
+    return RetentionDecision(
+        point=point, mark=mark, reasons=point.reasons, why=why, release=False, release_why=""
+    )
 
 
 @dataclass(frozen=True)
@@ -155,7 +213,6 @@ class _Context:
     """What every point of one plan is judged by."""
 
     policy: Policy
-    zone: ZoneInfo
     base: PointId | None
     newest: PointId | None
     now: datetime
@@ -175,13 +232,21 @@ class _Context:
         )
 
     def _reasons(self, point: Point) -> tuple[Reason, ...]:
-        on_demand = any(reason.rule == ON_DEMAND for reason in point.reasons)
-        asked, policy = point.retain_until, self.policy
+        return (*self._by_policy(point), *self._besides(point))
+
+    def _by_policy(self, point: Point) -> tuple[Reason, ...]:
         if point.replica is None:
-            own = snapshot_reasons(point.created_at, policy, asked)
-        else:
-            own = reasons_for(point.created_at, policy, asked, on_demand=on_demand)
-        return (*own, Reason(rule=STOPPED)) if self.stopped else own
+            return snapshot_reasons(point.created_at, self.policy, point.retain_until)
+        on_demand = any(reason.rule == ON_DEMAND for reason in point.reasons)
+        return reasons_for(point.created_at, self.policy, point.retain_until, on_demand=on_demand)
+
+    def _besides(self, point: Point) -> Iterator[Reason]:
+        """Reasons that no policy gives."""
+        yield from (reason for reason in point.reasons if reason.rule == BEFORE_RESTORE)
+        if point.hold:
+            yield Reason(rule=HOLD)
+        if self.stopped:
+            yield Reason(rule=STOPPED)
 
     def _mark(self, point: Point, reasons: tuple[Reason, ...]) -> tuple[Mark, str]:
         standing = [reason for reason in reasons if _stands(reason, self.now)]
@@ -209,49 +274,52 @@ class _Context:
             return False, ""
         if point.id == self.base:
             return False, "kept: the next increment is computed against it"
+        if point.hold:
+            return False, "kept: the point is held"
         if point.pins:
             return False, f"kept: in use by {', '.join(point.pins)}"
         if point.replica is None:
             return False, "kept: nothing else holds the point"
-        end = _snapshot_end(point.created_at, self.policy, self.zone)
+        end = _snapshot_end(point.created_at, self.policy)
         if end > self.now:
             return False, f"kept for instant restore until {_utc(end)}"
         return True, f"released: instant restore ended {_utc(end)}"
 
 
-def _snapshot_end(created_at: datetime, policy: Policy, zone: ZoneInfo) -> datetime:
+def _snapshot_end(created_at: datetime, policy: Policy) -> datetime:
     """When the snapshot tier of a point made then is over."""
-    last = created_at.astimezone(zone).date() + timedelta(days=policy.instant_restore_days)
-    return _later(created_at, zone, last)
+    local = created_at.astimezone(ZoneInfo(policy.time_zone))
+    return _later(local, local.date() + timedelta(days=policy.instant_restore_days))
 
 
-def _requested(
-    created_at: datetime, zone: ZoneInfo, retain_until: datetime | None, on_demand: bool
-) -> Iterator[Reason]:
+def _requested(local: datetime, retain_until: datetime | None, on_demand: bool) -> Iterator[Reason]:
     """What was asked for the point itself, beside the policy's rules."""
     if retain_until is not None:
         yield Reason(rule=RETAIN_UNTIL, until=retain_until.astimezone(UTC))
     elif on_demand:
-        last = created_at.astimezone(zone).date() + timedelta(days=ON_DEMAND_DAYS)
-        yield Reason(rule=ON_DEMAND, until=_later(created_at, zone, last))
+        last = local.date() + timedelta(days=ON_DEMAND_DAYS)
+        yield Reason(rule=ON_DEMAND, until=_later(local, last))
 
 
 def _matches(rule: RetentionRule, day: date) -> bool:
     """Whether the day meets every condition that the rule gives."""
-    days_in_month = calendar.monthrange(day.year, day.month)[1]
     return (
         (not rule.on or _WEEKDAYS[day.weekday()] in rule.on)
-        and (rule.week is None or _in_week(rule.week, day, days_in_month))
-        and (rule.day is None or day.day == (rule.day or days_in_month))
         and (not rule.months or day.month in rule.months)
+        and (rule.week is None or _in_week(rule.week, day))
+        and (rule.day is None or day.day == (rule.day or _days_in_month(day)))
     )
 
 
-def _in_week(week: Week, day: date, days_in_month: int) -> bool:
+def _in_week(week: Week, day: date) -> bool:
     """Whether the day is that occurrence of its weekday in its month."""
     if week is Week.LAST:
-        return day.day + 7 > days_in_month
+        return day.day + 7 > _days_in_month(day)
     return (day.day - 1) // 7 == _WEEKS[week]
+
+
+def _days_in_month(day: date) -> int:
+    return calendar.monthrange(day.year, day.month)[1]
 
 
 def _end_day(rule: RetentionRule, day: date) -> date:
@@ -273,9 +341,10 @@ def _months_later(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def _later(created_at: datetime, zone: ZoneInfo, day: date) -> datetime:
-    """The point's own local time of day on a later day, as an instant in UTC."""
-    return local_instant(day, created_at.astimezone(zone).time(), zone)
+def _later(local: datetime, day: date) -> datetime:
+    """The point's own `local` time of day on a later day, as an instant in UTC."""
+    assert isinstance(local.tzinfo, ZoneInfo)
+    return local_instant(day, local.time(), local.tzinfo)
 
 
 def _stands(reason: Reason, now: datetime) -> bool:

@@ -6,7 +6,10 @@ slot: a slot is an instant.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from shared.model.policy import Schedule, Weekday
@@ -53,14 +56,53 @@ def slots_between(
         slot = next_slot(schedule, time_zone, slot)
 
 
+class Clocks(StrEnum):
+    """What a clock change does to a local time of day."""
+
+    SKIPPED = "skipped"
+    REPEATED = "repeated"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockChange:
+    """A scheduled local time that a clock change touches: it runs at `slot` (UTC), and where
+    `merged`, as one backup with another time of that day."""
+
+    day: date
+    at: time
+    clocks: Clocks
+    slot: datetime
+    merged: bool
+
+
+def clock_changes(schedule: Schedule, time_zone: str, day: date) -> Iterator[ClockChange]:
+    """The scheduled times of that local day that the clocks skip or show twice (invariant 9)."""
+    zone = ZoneInfo(time_zone)
+    slots = list(_slots_of(schedule, zone, day))
+    for at, slot in zip(schedule.at, slots, strict=False):
+        clocks = _clocks(day, at, zone)
+        if clocks:
+            merged = slots.count(slot) > 1
+            yield ClockChange(day=day, at=at, clocks=clocks, slot=slot, merged=merged)
+
+
+def _clocks(day: date, at: time, zone: ZoneInfo) -> Clocks | None:
+    """What becomes of a local time that is not there exactly once."""
+    first, second = (datetime.combine(day, at.replace(fold=fold), zone) for fold in (0, 1))
+    if first.utcoffset() == second.utcoffset():
+        return None
+    shown = first.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    return Clocks.REPEATED if shown == datetime.combine(day, at) else Clocks.SKIPPED
+
+
+@lru_cache(maxsize=4096)
 def local_instant(day: date, at: time, zone: ZoneInfo) -> datetime:
     """The instant, in UTC, at which the zone's clocks first show that time or a later one."""
-    first, second = (
-        datetime.combine(day, at.replace(fold=fold), zone).astimezone(UTC) for fold in (0, 1)
-    )
-    if first.astimezone(zone).replace(tzinfo=None) == datetime.combine(day, at):
+    wanted = datetime.combine(day, at, zone)
+    first = wanted.astimezone(UTC)
+    if first.astimezone(zone).replace(tzinfo=None) == wanted.replace(tzinfo=None):
         return first
-    return _end_of_gap(second, first, zone)
+    return _end_of_gap(wanted.replace(fold=1).astimezone(UTC), first, zone)
 
 
 def _slots_of(schedule: Schedule, zone: ZoneInfo, day: date) -> Iterator[datetime]:

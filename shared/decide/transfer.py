@@ -10,13 +10,14 @@ from datetime import datetime
 
 from shared.decide.backup import snapshot_point
 from shared.decide.decision import Decision
+from shared.decide.job_table import advance
 from shared.decide.posting import expire_message, transfer_message
 from shared.decide.retention import expires_at
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail
 from shared.model.ids import Epoch, ItemId, point_of
 from shared.model.item import Base, Item, ProtectionState
-from shared.model.job import TRANSFER, Job, Status
+from shared.model.job import TAKE_SNAPSHOT, TRANSFER, Job, Status
 from shared.model.ledger import Delete, Insert, RowChange, Versioned, update
 from shared.model.plan import PlanRef
 from shared.model.point import Kind, Point, Reason
@@ -94,6 +95,11 @@ def refuse_seed(
     return Decision(None, (update(item, unseeded), *again.changes), again.messages)
 
 
+def plan_lost(item: ItemId, transfer: Versioned[Transfer], now: datetime) -> Decision[None]:
+    """The plan that its parts are to be carried out by is not there any more."""
+    return _plan_again(item, transfer, transfer.record, now)
+
+
 def audit_again(item: ItemId, transfer: Versioned[Transfer], now: datetime) -> Decision[None]:
     """What is allocated in the replica is not what is allocated in the source: put it right."""
     return _plan_again(item, transfer, replace(transfer.record, round=Round.AUDIT), now)
@@ -109,6 +115,7 @@ def _plan_again(
         plan=None,
         done_hex="0",
         attempt=0,
+        pushes=0,
         progressed_at=now,
     )
     return Decision(None, (update(row, waiting),), (transfer_message(item, waiting, "plan"),))
@@ -134,6 +141,7 @@ def accept_plan(
         phase=Phase.COPYING if plan.parts else Phase.COMMITTING,
         plan=plan,
         done_hex="0",
+        pushes=0,
         changed_bytes=before.changed_bytes if repair else planned.changed_bytes,
         planned_bytes=before.planned_bytes + plan.copy_bytes,
         repaired_bytes=before.repaired_bytes
@@ -167,6 +175,7 @@ def finish_part(
     seeding = before.round is Round.SEED
     after = replace(
         before.with_done(part),
+        pushes=0,
         copied_bytes=before.copied_bytes + (0 if seeding else copied.copied_bytes),
         seeded_bytes=before.seeded_bytes + (copied.copied_bytes if seeding else 0),
         cleared_bytes=before.cleared_bytes + copied.cleared_bytes,
@@ -222,7 +231,7 @@ def commit_point(
         expiry_due=True,
     )
     ended = replace(
-        job.record.with_task(TRANSFER, Status.COMPLETED, now).end(Status.COMPLETED, now),
+        advance(job.record, TRANSFER, Status.COMPLETED, now),
         planned_bytes=before.planned_bytes,
         moved_bytes=before.copied_bytes,
     )
@@ -268,7 +277,7 @@ def _point(
         worker_bytes=transfer.worker_bytes,
         repaired_bytes=transfer.repaired_bytes,
         requests=transfer.requests,
-        seconds=(now - transfer.started_at).total_seconds(),
+        seconds=max(0.0, (now - transfer.started_at).total_seconds()),
         retain_until=job.retain_until,
         reasons=reasons,
         expires_at=expires_at(reasons),
@@ -284,7 +293,7 @@ def fail_transfer(
     now: datetime,
 ) -> Decision[None]:
     """The transfer ends without a point in the vault; its snapshot remains a point of its own,
-    unless it is gone (`reasons` None).
+    unless it is gone (`reasons` None): then the backup has nothing at all to show.
 
     What it wrote into the replica is put right by the next transfer (invariant 4).
     """
@@ -295,9 +304,11 @@ def fail_transfer(
         point = snapshot_point(job.record, before.snapshot, reasons, "its transfer failed")
         freed = replace(freed, last_point_at=point.created_at)
         rows.append(Insert(point))
-    outcome = Status.COMPLETED_WITH_WARNINGS if rows else Status.FAILED
+    taken = Status.COMPLETED if rows else Status.FAILED
     ended = replace(
-        job.record.with_task(TRANSFER, Status.FAILED, now).end(outcome, now, error),
+        advance(
+            job.record.with_task(TAKE_SNAPSHOT, taken, now), TRANSFER, Status.FAILED, now, error
+        ),
         planned_bytes=before.planned_bytes,
         moved_bytes=before.copied_bytes,
     )

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from shared.memory.bus import DeadLetter, Locked, MemoryBus
 from shared.memory.catalog import MemoryCatalog
 from shared.memory.clock import ManualClock
+from shared.memory.containers import MemoryContainers
+from shared.memory.dead_letters import MemoryDeadLetters
 from shared.memory.disks import MemoryDisks
 from shared.memory.due import MemoryDueIndex
 from shared.memory.faults import Fault, Faults
 from shared.memory.grants import Grants
+from shared.memory.groups import MemoryGroups
 from shared.memory.images import MemoryImages
+from shared.memory.inventory import MemoryInventory
 from shared.memory.ledger import MemoryLedger
 from shared.memory.plans import MemoryPlans
 from shared.memory.storage import MemoryStorage
@@ -26,9 +30,13 @@ __all__ = [
     "ManualClock",
     "MemoryBus",
     "MemoryCatalog",
+    "MemoryContainers",
+    "MemoryDeadLetters",
     "MemoryDisks",
     "MemoryDueIndex",
+    "MemoryGroups",
     "MemoryImages",
+    "MemoryInventory",
     "MemoryLedger",
     "MemoryPlans",
     "MemoryPorts",
@@ -44,11 +52,15 @@ class MemoryPorts(Ports):
     clock: ManualClock
     ledger: MemoryLedger
     catalog: MemoryCatalog
+    inventory: MemoryInventory
+    groups: MemoryGroups
     due: MemoryDueIndex
     bus: MemoryBus
+    dead_letters: MemoryDeadLetters
     disks: MemoryDisks
     images: MemoryImages
     plans: MemoryPlans
+    containers: MemoryContainers
     storage: MemoryStorage
     grants: Grants
     faults: Faults
@@ -59,16 +71,20 @@ def memory_ports(
 ) -> MemoryPorts:
     """A world of its own, empty, with one clock and one script of faults for all its ports."""
     clock, faults = clock or ManualClock(), Faults()
-    storage, grants = MemoryStorage(clock), Grants(clock)
+    storage, grants, bus = MemoryStorage(clock), Grants(clock), MemoryBus(clock, faults)
     return MemoryPorts(
         clock=clock,
         ledger=MemoryLedger(faults),
         catalog=MemoryCatalog(faults),
+        inventory=MemoryInventory(faults),
+        groups=MemoryGroups(faults),
         due=MemoryDueIndex(faults),
-        bus=MemoryBus(clock, faults),
+        bus=bus,
+        dead_letters=MemoryDeadLetters(bus, faults),
         disks=MemoryDisks(storage, grants, faults),
         images=MemoryImages(storage, grants, faults),
         plans=MemoryPlans(faults),
+        containers=MemoryContainers(storage, faults),
         pace=pace or Pace(),
         guard=guard or Guard(),
         storage=storage,

@@ -35,9 +35,11 @@ class Locked:
 class DeadLetter:
     queue: str
     message: Outgoing
+    sequence_number: int
     delivery_count: int
     code: str
     reason: str
+    at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +232,10 @@ class MemoryBus:
             DeadLetter(
                 queue=queue,
                 message=held.message,
+                sequence_number=held.sequence_number,
                 delivery_count=held.delivery_count,
                 code=code,
                 reason=reason,
+                at=self._clock.now(),
             )
         )

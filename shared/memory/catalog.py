@@ -1,7 +1,7 @@
 """Policies, vaults and the listings of items and jobs, in memory."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.codec import from_json, to_json
 from shared.memory.faults import Faults
@@ -52,6 +52,10 @@ class MemoryCatalog:
             check_key(vault.name)
             self._vaults[vault.name] = to_json(vault)
 
+    async def delete_vault(self, name: VaultName) -> None:
+        async with self._faults.around("catalog.delete_vault"):
+            self._vaults.pop(name, None)
+
     async def note_item(self, item: ItemId) -> None:
         async with self._faults.around("catalog.note_item"):
             self._items.add(ItemId(check_key(item)))
@@ -70,10 +74,11 @@ class MemoryCatalog:
         async with self._faults.around("catalog.note_job"):
             self._jobs.add((started_at.astimezone(UTC), JobId(check_key(job))))
 
-    async def jobs(self, newest_day: datetime, days: int) -> AsyncIterator[JobId]:
+    async def jobs(
+        self, since: datetime, until: datetime, item: ItemId | None = None
+    ) -> AsyncIterator[JobId]:
         async with self._faults.around("catalog.jobs"):
-            newest = newest_day.astimezone(UTC).date()
-            oldest = newest - timedelta(days=days - 1)
-            found = [row for row in self._jobs if oldest <= row[0].date() <= newest]
+            found = [row for row in self._jobs if since <= row[0] <= until]
+            found = [row for row in found if item is None or row[1].startswith(f"{item}.")]
         for _, job in sorted(found, key=lambda row: (-row[0].timestamp(), row[1])):
             yield job

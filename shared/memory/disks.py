@@ -11,7 +11,8 @@ from shared.memory.storage import MemoryStorage
 from shared.model.disk import DiskState, Snapshot
 from shared.model.errors import ChainBroken, Conflict, Invalid, SourceGone
 from shared.model.ids import DiskUrl
-from shared.model.ranges import Change, ChangedRange, PageRange
+from shared.model.inventory import FoundDisk, Scope
+from shared.model.ranges import Change, ChangedRange, PageRange, intersect
 from shared.ports import ReadGrant
 
 T = TypeVar("T")
@@ -29,6 +30,16 @@ class MemoryDisks:
         async with self._faults.around("disks.state"):
             self._storage.requests["state"] += 1
             return self._storage.blob(disk).state
+
+    async def search(self, scope: Scope) -> AsyncIterator[list[FoundDisk]]:
+        found = [
+            FoundDisk(url=blob.url, size_bytes=blob.size_bytes)
+            for blob in self._storage.blobs_below(scope.url)
+            if scope.tag is None or blob.labels.get(scope.tag.name) == scope.tag.value
+            if not blob.tag or "." in blob.tag
+        ]
+        async for page in self._pages("disks.search", iter(found)):
+            yield page
 
     async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
         async with self._faults.around("disks.take_snapshot"):
@@ -52,8 +63,12 @@ class MemoryDisks:
             if blob is not None:
                 blob.snapshots.pop(snapshot.id, None)
 
-    async def allocated(self, image: Snapshot | DiskUrl) -> AsyncIterator[list[PageRange]]:
+    async def allocated(
+        self, image: Snapshot | DiskUrl, within: PageRange | None = None
+    ) -> AsyncIterator[list[PageRange]]:
         found = self._storage.pages(image).allocated()
+        if within is not None:
+            found = (PageRange(*span) for span in intersect(found, [within]))
         async for page in self._pages("disks.allocated", found):
             yield page
 

@@ -1,14 +1,15 @@
 """What is due when, in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
 
 from shared.memory.faults import Faults
 from shared.model.ids import ItemId
+from shared.model.ledger import TRANSACTION_ROWS, chunks
 from shared.model.rowkeys import check_key
-from shared.ports import DueSlot, Watch
+from shared.ports import DueSlot, SlotMove, Watch
 
 
 class MemoryDueIndex:
@@ -30,11 +31,14 @@ class MemoryDueIndex:
         async with self._faults.around("due.put_slot"):
             self._slots.add((entry.slot, ItemId(check_key(entry.item))))
 
-    async def move_slot(self, entry: DueSlot, to: DueSlot | None) -> None:
-        async with self._faults.around("due.move_slot"):
-            self._slots.discard((entry.slot, entry.item))
-            if to is not None:
-                self._slots.add((to.slot, ItemId(check_key(to.item))))
+    async def move_slots(self, moves: Sequence[SlotMove]) -> None:
+        # A move changes two rows. Each transaction is a call of its own, for faults to part them.
+        for some in chunks(moves, TRANSACTION_ROWS // 2):
+            async with self._faults.around("due.move_slots"):
+                self._slots -= {(move.entry.slot, move.entry.item) for move in some}
+                self._slots |= {
+                    (move.to.slot, ItemId(check_key(move.to.item))) for move in some if move.to
+                }
 
     async def watches(self, until: datetime) -> AsyncIterator[Watch]:
         async with self._faults.around("due.watches"):
@@ -44,13 +48,23 @@ class MemoryDueIndex:
 
     async def watch(self, item: ItemId, since: datetime, look_at: datetime) -> None:
         async with self._faults.around("due.watch"):
-            watch = Watch(item=ItemId(check_key(item)), since=since, look_at=look_at)
-            self._watches[item] = replace(watch, etag=f'W/"{next(self._versions)}"')
+            self._put(Watch(item=item, since=since, look_at=look_at))
+
+    async def watch_all(self, watches: Sequence[Watch]) -> None:
+        for some in chunks(watches):
+            async with self._faults.around("due.watch_all"):
+                for watch in some:
+                    self._put(watch)
 
     async def unwatch(self, watch: Watch) -> None:
         async with self._faults.around("due.unwatch"):
             if self._watches.get(watch.item) == watch:
                 del self._watches[watch.item]
+
+    def _put(self, watch: Watch) -> None:
+        self._watches[ItemId(check_key(watch.item))] = replace(
+            watch, etag=f'W/"{next(self._versions)}"'
+        )
 
     def next_at(self) -> datetime | None:
         """When the earliest slot or watch is due: where a simulation moves its clock to."""

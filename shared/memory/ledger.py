@@ -23,7 +23,7 @@ class _Row:
 
 
 class MemoryLedger:
-    """One dict an item; a commit replaces it whole, or not at all."""
+    """One dict an item; a commit checks every condition before it changes anything."""
 
     def __init__(self, faults: Faults | None = None) -> None:
         self._faults = faults or Faults()
@@ -37,41 +37,38 @@ class MemoryLedger:
 
     async def rows(self, item: ItemId, kind: type[R]) -> AsyncIterator[Versioned[R]]:
         async with self._faults.around("ledger.rows"):
-            found = sorted(self._items.get(item, {}).items())
-        for key, row in found:
-            if key.startswith(row_key(kind)):
-                yield Versioned(from_json(kind, row.body), row.etag)
+            rows, prefix = self._items.get(item, {}), row_key(kind)
+            found = [rows[key] for key in sorted(key for key in rows if key.startswith(prefix))]
+        for row in found:
+            yield Versioned(from_json(kind, row.body), row.etag)
 
     async def commit(self, item: ItemId, changes: Sequence[RowChange]) -> None:
         async with self._faults.around("ledger.commit"):
             check_key(item)
             check_transaction(changes)
-            rows = dict(self._items.get(item, {}))
+            rows = self._items.setdefault(item, {})
+            for change in changes:
+                _check(rows, change)
             for change in changes:
                 self._apply(rows, change)
-            self._items[item] = rows
 
     def _apply(self, rows: dict[str, _Row], change: RowChange) -> None:
         key = change_key(change)
-        match change:
-            case Insert(record):
-                if key in rows:
-                    raise Conflict(f"row '{key}' exists")
-                rows[key] = self._row(record)
-            case Replace(record, etag):
-                _check_version(rows, key, etag)
-                rows[key] = self._row(record)
-            case Delete(_, None):
-                rows.pop(key, None)
-            case Delete(_, etag):
-                _check_version(rows, key, etag)
-                del rows[key]
+        if isinstance(change, Delete):
+            rows.pop(key, None)
+        else:
+            rows[key] = self._row(change.record)
 
     def _row(self, record: object) -> _Row:
         return _Row(to_json(record), f'W/"{next(self._versions)}"')
 
 
-def _check_version(rows: dict[str, _Row], key: str, etag: str | None) -> None:
+def _check(rows: dict[str, _Row], change: RowChange) -> None:
+    """A transaction names no row twice, so each condition is about the rows as they were."""
+    key = change_key(change)
     row = rows.get(key)
-    if row is None or row.etag != etag:
-        raise Conflict(f"row '{key}' is not as it was read")
+    match change:
+        case Insert() if row is not None:
+            raise Conflict(f"row '{key}' exists")
+        case Replace(_, etag) | Delete(_, str() as etag) if row is None or row.etag != etag:
+            raise Conflict(f"row '{key}' is not as it was read")

@@ -61,7 +61,8 @@ class PageImage:
 
     def allocated(self) -> Iterator[PageRange]:
         """What is written, merged."""
-        return merge(PageRange(extent.start, extent.end) for extent in self._extents)
+        spans = merge((extent.start, extent.end) for extent in self._extents)
+        return (PageRange(*span) for span in spans)
 
     def changed_since(self, older: "PageImage") -> Iterator[ChangedRange]:
         """What was written or cleared since `older`, in order of offset."""
@@ -69,8 +70,8 @@ class PageImage:
         written = merge(subtract(now, _agreeing(self._extents, older._extents)))
         cleared = subtract(before, now)
         return interleave(
-            (ChangedRange(range_, Change.WRITTEN) for range_ in written),
-            (ChangedRange(range_, Change.CLEARED) for range_ in cleared),
+            (ChangedRange(PageRange(*span), Change.WRITTEN) for span in written),
+            (ChangedRange(PageRange(*span), Change.CLEARED) for span in cleared),
             key=lambda changed: changed.range.start,
         )
 

@@ -1,10 +1,9 @@
 """Plans in memory, as the bytes that a blob would hold."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable
 
 from shared.memory.faults import Faults
 from shared.model.errors import Conflict, NotFound
-from shared.model.plan import PageOp, encode
 
 
 class MemoryPlans:
@@ -12,9 +11,9 @@ class MemoryPlans:
         self._faults = faults or Faults()
         self._blobs: dict[str, bytes] = {}
 
-    async def put(self, url: str, ops: Sequence[PageOp]) -> None:
+    async def put(self, url: str, blocks: AsyncIterable[bytes]) -> None:
+        body = b"".join([block async for block in blocks])
         async with self._faults.around("plans.put"):
-            body = encode(ops)
             if self._blobs.setdefault(url, body) != body:
                 raise Conflict(f"another plan lies at {url}")
 

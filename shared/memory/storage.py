@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
+from urllib.parse import urlsplit
 
 from shared.memory.pages import PageImage
 from shared.model.disk import DiskState, EpochFence, Fence, LeaseFence, Snapshot
@@ -45,6 +46,8 @@ class Blob:
     chain: str
     etag: str
     tag: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    """Its index tags."""
     pages: PageImage = field(default_factory=PageImage)
     sequence_number: int = 0
     lease_id: str = ""
@@ -129,6 +132,10 @@ class MemoryStorage:
         self._change(blob, pages)
         return blob.state
 
+    def label(self, url: DiskUrl, name: str, value: str) -> None:
+        """An index tag."""
+        self.blob(url).labels[name] = value
+
     def pages(self, image: Snapshot | DiskUrl) -> PageImage:
         """The pages behind a snapshot or of a blob as it is. Raises `SourceGone`."""
         return self.version(image).pages
@@ -145,6 +152,13 @@ class MemoryStorage:
     def find(self, url: DiskUrl) -> Blob | None:
         self.check_url(url)
         return self._blobs.get(url)
+
+    def blobs_below(self, url: str) -> list[Blob]:
+        """The blobs in an account or container, or whose names begin as the URL does."""
+        self.check_url(url)
+        names_begun = urlsplit(url).path.strip("/").count("/")
+        start = url if names_begun else f"{url.rstrip('/')}/"
+        return [blob for name, blob in sorted(self._blobs.items()) if name.startswith(start)]
 
     def kept(self, snapshot: Snapshot) -> Kept:
         """Raises `SourceGone`."""

@@ -104,6 +104,13 @@ class ServerSideCopyRefused(VaultlineError):
     action = "Nothing: the bytes are streamed through the worker instead."
 
 
+class Cancelled(VaultlineError):
+    """Somebody wanted the job to end before its time."""
+
+    code = "Cancelled"
+    action = "Nothing, unless it was a mistake: then ask for it again."
+
+
 class TargetBusy(VaultlineError):
     """A restore target is in use: leased by somebody else, or already there."""
 

@@ -13,8 +13,9 @@ class Guard:
     after an outage of two weeks.
     """
 
-    least_points: int = 3
-    """A plan that would leave fewer points is held, unless the policy itself keeps no more."""
+    least_points: int = 2
+    """A plan that would leave fewer points is held, unless the policy itself keeps no more. Two:
+    not all but the newest goes at once."""
     most_removals_a_day: int = 30
     """More removals of one item in a UTC day are held, unless its schedule makes more in a week."""
     quiet_days: float = 14.0

@@ -24,6 +24,7 @@ Epoch = NewType("Epoch", int)
 NO_EPOCH = Epoch(0)
 
 _ITEM = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_REST = re.compile(r"[a-z]+-[a-z0-9]{1,40}")
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{1,148})[A-Za-z0-9]")
 
 
@@ -71,6 +72,17 @@ def slot_job(item: ItemId, slot: datetime) -> JobId:
 def request_job(item: ItemId, operation: str, request: RequestId) -> JobId:
     """The job that a request starts: the same however often the request arrives."""
     return JobId(f"{item}.{operation}-{digest(request)}")
+
+
+def job_id(text: str) -> JobId:
+    """`ITEM.OPERATION-…`. Raises `Invalid`."""
+    item, dot, rest = text.partition(".")
+    if not (dot and _ITEM.fullmatch(item) and _REST.fullmatch(rest)):
+        raise Invalid(
+            f"'{text[:60]}' is not a job's id: it looks like os-disk.backup-3f9c0a1b2d",
+            action="`vaultline jobs` shows them.",
+        )
+    return JobId(text)
 
 
 def point_of(job: JobId) -> PointId:

@@ -1,6 +1,6 @@
 """The protected item: the row that every decision about one disk starts from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -10,6 +10,8 @@ from shared.model.ids import NO_EPOCH, DiskUrl, Epoch, ItemId, JobId, PointId, P
 
 
 class ProtectionState(StrEnum):
+    REGISTERED = "Registered"
+    """Known, but under no policy yet: of disks alone, never of an item."""
     INITIAL_BACKUP_PENDING = "InitialBackupPending"
     PROTECTED = "Protected"
     PROTECTION_STOPPED = "ProtectionStopped"
@@ -42,7 +44,9 @@ class Seed:
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """One protected disk. `snapshotting` and `transferring` name the jobs that hold the item's
-    single place for each (invariant 5); `epoch` is the highest one ever taken (invariant 3)."""
+    single place for each (invariant 5); `queued` are the backups that wait for the first of the
+    two, oldest first; `restoring` are its restores under way; `epoch` is the highest one ever
+    taken (invariant 3)."""
 
     id: ItemId
     source: DiskUrl
@@ -53,12 +57,32 @@ class Item:
     protected_at: datetime
     first_slot: datetime
     delete_data: bool = False
+    """Its points and its replica are being deleted."""
+    delete_after: datetime | None = None
+    """Soft-deleted: until then it can be had back, from then on `delete_data` is due."""
     epoch: Epoch = NO_EPOCH
     snapshotting: JobId | None = None
     transferring: JobId | None = None
+    queued: tuple[JobId, ...] = ()
+    restoring: tuple[JobId, ...] = ()
     base: Base | None = None
     seed: Seed | None = None
     last_point_at: datetime | None = None
     expiry_due: bool = False
     """A retention run has been asked for and has not ended yet."""
-    expiry: Expiry = Expiry()
+    expiry: Expiry = field(default_factory=Expiry)
+
+    @property
+    def at_work(self) -> bool:
+        """Whether some backup or restore of it has not ended."""
+        return bool(self.snapshotting or self.transferring or self.queued or self.restoring)
+
+    def without(self, job: JobId) -> "Item":
+        """The item with every place that the job holds given up."""
+        return replace(
+            self,
+            snapshotting=None if self.snapshotting == job else self.snapshotting,
+            transferring=None if self.transferring == job else self.transferring,
+            queued=tuple(each for each in self.queued if each != job),
+            restoring=tuple(each for each in self.restoring if each != job),
+        )

@@ -13,6 +13,10 @@ class Operation(StrEnum):
     BACKUP = "Backup"
     RESTORE = "Restore"
     STOP_PROTECTION = "StopProtection"
+    UNDELETE = "Undelete"
+    DISCOVER = "Discover"
+    REGISTER = "Register"
+    EXPIRE = "Expire"
 
 
 class Status(StrEnum):
@@ -24,10 +28,13 @@ class Status(StrEnum):
     COMPLETED_WITH_WARNINGS = "CompletedWithWarnings"
     SKIPPED = "Skipped"
     FAILED = "Failed"
+    CANCELLING = "Cancelling"
+    """Somebody wants it to end; what holds things lets them go first."""
+    CANCELLED = "Cancelled"
 
     @property
     def ended(self) -> bool:
-        return self not in (Status.NOT_STARTED, Status.IN_PROGRESS)
+        return self not in (Status.NOT_STARTED, Status.IN_PROGRESS, Status.CANCELLING)
 
 
 TAKE_SNAPSHOT = "Take Snapshot"
@@ -56,6 +63,8 @@ class Job:
     progressed_at: datetime
     attempts: int = 0
     """How often the reconciler has moved this job on."""
+    request: str = ""
+    """A digest of the command that started it: another one under its request id is refused."""
     retain_until: datetime | None = None
     slot: datetime | None = None
     error: ErrorDetail | None = None
@@ -78,13 +87,21 @@ class Job:
         return replace(self, sub_tasks=tasks, progressed_at=at)
 
     def end(self, status: Status, at: datetime, error: ErrorDetail | None = None) -> "Job":
-        """The job at its end; what was still under way ends with it."""
-        tasks = tuple(
-            SubTask(name=task.name, status=Status.FAILED)
-            if status is Status.FAILED and task.status is Status.IN_PROGRESS
-            else task
-            for task in self.sub_tasks
-        )
+        """The job at its end, no earlier than its beginning by another host's clock; what was
+        still under way ends with it."""
+        tasks = tuple(replace(task, status=_last(task.status, status)) for task in self.sub_tasks)
         return replace(
-            self, status=status, sub_tasks=tasks, ended_at=at, progressed_at=at, error=error
+            self,
+            status=status,
+            sub_tasks=tasks,
+            ended_at=max(at, self.started_at),
+            progressed_at=at,
+            error=error,
         )
+
+
+def _last(task: Status, job: Status) -> Status:
+    """What a sub-task ends as where its job ends as `job`."""
+    if job is Status.CANCELLED:
+        return task if task.ended else Status.CANCELLED
+    return Status.FAILED if job is Status.FAILED and task is Status.IN_PROGRESS else task

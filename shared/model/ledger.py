@@ -21,6 +21,7 @@ from shared.model.transfer import Transfer
 
 Record = Item | Job | Point | Transfer | Outbox
 R = TypeVar("R", Item, Job, Point, Transfer, Outbox)
+T = TypeVar("T")
 
 TRANSACTION_ROWS = 100
 """Most rows that one transaction changes (Table storage's limit)."""
@@ -85,7 +86,7 @@ def update(row: Versioned[Any], record: Record) -> Replace:
     return Replace(record, row.etag)
 
 
-def chunks(changes: Iterable[RowChange], size: int = TRANSACTION_ROWS) -> list[list[RowChange]]:
+def chunks(changes: Iterable[T], size: int = TRANSACTION_ROWS) -> list[list[T]]:
     """The changes in lists of at most `size`."""
     every = list(changes)
     return [every[i : i + size] for i in range(0, len(every), size)]

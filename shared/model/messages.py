@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from shared.model.ids import Epoch, ItemId, JobId, RequestId
+from shared.model.inventory import Scope
 
 COMMANDS = "commands"
 SNAPSHOT = "snapshot"
@@ -33,7 +34,6 @@ class TakeSnapshot:
     job_id: JobId
     slot: datetime | None = None
     retain_until: datetime | None = None
-    deferred: int = 0
 
 
 Step = Literal["plan", "fan-out", "commit"]
@@ -85,6 +85,22 @@ class StopProtection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Undelete:
+    """Takes a soft-deleted item's deletion back; its protection stays stopped."""
+
+    item_id: ItemId
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discover:
+    """Registers every disk in a scope."""
+
+    scope: Scope
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackupNow:
     item_id: ItemId
     retain_until: date | None = None
@@ -111,4 +127,12 @@ class Restore:
     request_id: RequestId
 
 
-Command = Protect | StopProtection | BackupNow | Restore
+@dataclass(frozen=True, kw_only=True)
+class CancelJob:
+    """Ends a backup or a restore before its time."""
+
+    job_id: JobId
+    request_id: RequestId
+
+
+Command = Protect | StopProtection | BackupNow | Restore | CancelJob | Undelete | Discover

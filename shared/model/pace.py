@@ -13,5 +13,21 @@ class Pace:
     """An item at rest is watched for so long before its watch ends."""
     copy_concurrency: int = 16
     """Requests that one part keeps under way."""
+    soft_delete_days: float = 14.0
+    """How long a deleted item can be had back, as in Azure's vaults."""
     max_attempts: int = 12
     """How often stalled work is moved on before its job fails with the reason."""
+    starts_per_tick: int = 1000
+    """Backups that one tick starts, about; those that are due beyond wait for the next tick."""
+    start_interval_seconds: float = 0.06
+    """Between two starts of a tick, so that a thousand are spread over the minute to the next."""
+    blob_requests_per_second: float = 500.0
+    blob_bytes_per_second: float = 60.0 * 1024 * 1024
+    """What one page blob serves (Azure's targets); their ratio is the break-even of
+    `shared.decide.cost`, about 123 KiB."""
+    gap_share: float = 0.25
+    """Bytes of gaps that may be copied along, by byte that has to be copied. Each is stored again
+    by the replica's next snapshot; `inf` counts time alone, 0 moves no gap."""
+    listing_gaps: int = 50
+    """So many joinable gaps in one answer of a diff make a listing of what is allocated there
+    worth its time."""

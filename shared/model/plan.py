@@ -7,20 +7,30 @@ one word a part, the number of operations up to its end.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from shared.model.ranges import PAGE_BYTES, TRANSFER_UNIT_BYTES, Change, PageRange, split
+from shared.model.ranges import PAGE_BYTES, Change, PageRange
 
 OP_BYTES = 16
 PART_BYTES = 256 * 1024 * 1024
 PART_OPS = 2000
 """A part's bounds: at a blob's 60 MiB/s and 500 requests/s both take about 4 s, far from the
 2 minutes that a message's work may last."""
+BLOCK_BYTES = 1024 * 1024
+"""A plan under way is written whenever so much of it has come together."""
 
 _OP = struct.Struct("<QQ")
 _WORD = struct.Struct("<Q")
+_HALF_PAGES = PAGE_BYTES.bit_length() - 2
+"""A length in bytes, shifted right by this, is twice its length in pages."""
+
+Op = tuple[int, int, bool]
+"""An operation as the planner handles it: `(start, end, clear)`. What a diff says of a range is
+one as well: what was written is to be copied, what was cleared is to be cleared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +65,71 @@ class PlanRef:
         return self.ops * OP_BYTES, self.parts * _WORD.size
 
 
-def operations(copies: Iterable[PageRange], clears: Iterable[PageRange]) -> list[PageOp]:
-    """The operations for two disjoint sets of ranges, in disk order; copies split at 4 MiB."""
-    ops = [PageOp(piece, Change.WRITTEN) for piece in split(copies, TRANSFER_UNIT_BYTES)]
-    ops += [PageOp(piece, Change.CLEARED) for piece in clears]
-    return sorted(ops, key=lambda op: op.range.start)
+class Draft:
+    """A plan while it is made: operations go in, in disk order; the blob comes out in blocks.
+
+    It keeps what is not yet taken, and one word a part."""
+
+    def __init__(self) -> None:
+        self._words = array("Q")
+        self._ends = array("Q")
+        self._ops = self._first = self._moved = 0
+        self._copy_bytes = self._clear_bytes = 0
+
+    def add(self, ops: Iterable[Op]) -> None:
+        """Takes the next operations, and cuts parts of bounded work: a clear costs a request and
+        no bytes."""
+        append, count, first, moved = self._words.append, self._ops, self._first, self._moved
+        copied = cleared = 0
+        for start, end, clear in ops:
+            size = end - start
+            if clear:
+                cleared += size
+                cost = 0
+            else:
+                copied += size
+                cost = size
+            if count > first and (moved + cost > PART_BYTES or count - first >= PART_OPS):
+                self._ends.append(count)
+                first, moved = count, 0
+            moved += cost
+            count += 1
+            append(start)
+            append(size >> _HALF_PAGES | clear)
+        self._ops, self._first, self._moved = count, first, moved
+        self._copy_bytes += copied
+        self._clear_bytes += cleared
+
+    def blocks(self) -> Iterator[bytes]:
+        """What has come together, in blocks; a last part smaller than one stays."""
+        while len(self._words) * _WORD.size >= BLOCK_BYTES:
+            full = BLOCK_BYTES // _WORD.size
+            yield _stored(self._words[:full])
+            del self._words[:full]
+
+    def rest(self) -> bytes:
+        """The last operations, and the index; nothing where there were no operations at all."""
+        if self._ops > self._first:
+            self._ends.append(self._ops)
+            self._first = self._ops
+        return _stored(self._words + self._ends)
+
+    def reference(self, url: str) -> PlanRef:
+        """What to remember of the plan, once `rest` has been taken and all is written to `url`."""
+        return PlanRef(
+            url=url,
+            ops=self._ops,
+            parts=len(self._ends),
+            copy_bytes=self._copy_bytes,
+            clear_bytes=self._clear_bytes,
+        )
 
 
-def parts(ops: Sequence[PageOp]) -> Iterator[Part]:
-    """The operations cut into parts of bounded work. A clear costs a request and no bytes."""
-    first = moved = 0
-    for index, op in enumerate(ops):
-        cost = op.range.size_bytes if op.change is Change.WRITTEN else 0
-        if index > first and (moved + cost > PART_BYTES or index - first >= PART_OPS):
-            yield Part(first, index)
-            first, moved = index, 0
-        moved += cost
-    if ops:
-        yield Part(first, len(ops))
-
-
-def encode(ops: Sequence[PageOp]) -> bytes:
-    """The plan as it is stored: the operations, then the index of its parts."""
-    body = [_OP.pack(op.range.start, _length_word(op)) for op in ops]
-    index = [_WORD.pack(part.last) for part in parts(ops)]
-    return b"".join([*body, *index])
+def encode(ops: Iterable[PageOp]) -> bytes:
+    """A whole plan as it is stored: the operations, then the index of its parts."""
+    draft = Draft()
+    draft.add((*op.range, op.change is Change.CLEARED) for op in ops)
+    return b"".join([*draft.blocks(), draft.rest()])
 
 
 def decode_ops(slice_: bytes) -> list[PageOp]:
@@ -95,19 +145,11 @@ def decode_index(slice_: bytes) -> list[Part]:
     return [Part(first, last) for first, last in pairwise([0, *ends])]
 
 
-def reference(url: str, ops: Sequence[PageOp]) -> PlanRef:
-    """What to remember of a plan written to `url`."""
-    return PlanRef(
-        url=url,
-        ops=len(ops),
-        parts=sum(1 for _ in parts(ops)),
-        copy_bytes=sum(op.range.size_bytes for op in ops if op.change is Change.WRITTEN),
-        clear_bytes=sum(op.range.size_bytes for op in ops if op.change is Change.CLEARED),
-    )
-
-
-def _length_word(op: PageOp) -> int:
-    return op.range.size_bytes // PAGE_BYTES * 2 + (op.change is Change.CLEARED)
+def _stored(words: "array[int]") -> bytes:
+    """Words as they are stored; the array may be changed by it."""
+    if sys.byteorder == "big":
+        words.byteswap()
+    return words.tobytes()
 
 
 def _op(start: int, word: int) -> PageOp:

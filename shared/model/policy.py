@@ -82,3 +82,5 @@ class Policy:
     retention: tuple[RetentionRule, ...]
     version: int = 1
     document: dict[str, object] = field(default_factory=dict)
+    retired: bool = False
+    """Taken off the offer: no item is put under it any more."""

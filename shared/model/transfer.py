@@ -50,6 +50,8 @@ class Transfer:
     attempt: int = 0
     """How often the parts were sent out; part of their MessageIds, so that a repeat is not taken
     for a duplicate."""
+    pushes: int = 0
+    """How often the reconciler has moved it on since it last moved by itself."""
     changed_bytes: int = 0
     planned_bytes: int = 0
     copied_bytes: int = 0

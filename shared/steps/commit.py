@@ -14,6 +14,7 @@ from shared.model.messages import TransferStep
 from shared.model.point import Point
 from shared.model.transfer import Phase, Round, Transfer
 from shared.ports import Ports
+from shared.steps.drafting import compared
 from shared.steps.failing import fail_backup_transfer
 from shared.steps.keeping import reasons_of
 from shared.steps.listing import Tally
@@ -59,10 +60,11 @@ def _ready(transfer: Transfer, request: TransferStep) -> bool:
 
 async def _differs(ports: Ports, transfer: Transfer, replica: DiskState) -> bool:
     """Whether the replica's allocation is not the source snapshot's: two listings, no bytes."""
-    tally = Tally()
-    source = await tally.all(ports.disks.allocated(transfer.snapshot))
-    image = await tally.all(ports.disks.allocated(replica.url))
-    return bool(plan_audit(source, image))
+    audit = compared(ports, Tally(), transfer.snapshot, replica.url, plan_audit)
+    async for window in audit:
+        if window.ops:
+            return True
+    return False
 
 
 async def _audit_again(ports: Ports, item: Item, transfer: Transfer) -> Outcome:
@@ -76,8 +78,8 @@ async def _audit_again(ports: Ports, item: Item, transfer: Transfer) -> Outcome:
         return Outcome.FAILED
 
     async def decide() -> Decision[None]:
-        row = await the(ports, item.id, Transfer, transfer.job_id)
-        if row.record != transfer:
+        row = await ports.ledger.get(item.id, Transfer, transfer.job_id)
+        if row is None or row.record != transfer:
             return Decision(None)
         return audit_again(item.id, row, ports.clock.now())
 

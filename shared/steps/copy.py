@@ -11,6 +11,7 @@ from shared.decide.transfer import Copied, finish_part, refuse_base
 from shared.model.disk import EpochFence, Fence, Snapshot
 from shared.model.errors import (
     TARGET_NOT_FOUND,
+    NotFound,
     ServerSideCopyRefused,
     SourceGone,
     StaleEpoch,
@@ -23,7 +24,7 @@ from shared.model.ranges import Change
 from shared.model.transfer import Phase, Round, Transfer
 from shared.ports import Ports, ReadGrant
 from shared.steps.failing import fail_backup_transfer
-from shared.steps.plan import source_of, without_seed
+from shared.steps.plan import source_of, without_plan, without_seed
 from shared.steps.step import step
 from shared.steps.transact import the, transact
 
@@ -63,6 +64,9 @@ async def copy_part(ports: Ports, request: CopyPart) -> Outcome:
         return Outcome.STALE
     except SourceGone as error:
         return await _source_gone(ports, item, row.record, error)
+    except NotFound:
+        await without_plan(ports, item.id, row.record)
+        return Outcome.PLANNED_AGAIN
     counted = await transact(ports, request.item_id, lambda: _finish(ports, request, copied))
     if counted:
         telemetry.moved_bytes.add(copied.copied_bytes)

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from shared import telemetry
 from shared.decide.posting import part_message
+from shared.model.errors import NotFound
 from shared.model.ids import ItemId
 from shared.model.messages import Outgoing, TransferStep
 from shared.model.plan import decode_index
 from shared.model.transfer import Phase, Transfer
 from shared.ports import Ports
+from shared.steps.plan import without_plan
 from shared.steps.step import step
 
 
@@ -21,7 +23,11 @@ async def fan_out(ports: Ports, request: TransferStep) -> int:
         return 0
     if row.record.epoch != request.epoch:
         return 0
-    messages = await _parts(ports, request.item_id, row.record)
+    try:
+        messages = await _parts(ports, request.item_id, row.record)
+    except NotFound:
+        await without_plan(ports, request.item_id, row.record)
+        return 0
     await ports.bus.send(messages)
     return len(messages)
 

@@ -1,7 +1,10 @@
 """Why points are kept, by the policy as it stands."""
 
-from shared.decide.retention import reasons_for, snapshot_reasons
+from datetime import date, datetime
+
+from shared.decide.retention import end_of_day, reasons_for, snapshot_reasons
 from shared.model.disk import Snapshot
+from shared.model.errors import Invalid
 from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.point import Reason
@@ -23,3 +26,18 @@ async def reasons_of_snapshot(
     """Why a point will be kept that has the snapshot tier alone."""
     policy = await policy_of(ports, item.policy)
     return snapshot_reasons(snapshot.taken_at, policy, job.retain_until)
+
+
+async def retained_until(ports: Ports, item: Item, day: date | None) -> datetime | None:
+    """The end of the day asked for, by the clocks of the item's policy; None where none was.
+    Raises `Invalid` for a day that is past there, or that no calendar has an end of."""
+    if day is None:
+        return None
+    policy = await policy_of(ports, item.policy)
+    try:
+        end = end_of_day(day, policy.time_zone)
+    except OverflowError:
+        raise Invalid(f"retain_until {day} is too far away") from None
+    if end <= ports.clock.now():
+        raise Invalid(f"retain_until {day} is past in {policy.time_zone}")
+    return end

@@ -1,33 +1,38 @@
 """The first step behind `transfer-to-vault`: fences the replica, finds out what to copy, and
 writes the plan."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import uuid4
 
 from shared import telemetry
-from shared.decide.copying import (
-    plan_audit,
-    plan_changes,
-    plan_region,
-    plan_whole,
-    strayed,
-)
+from shared.decide.copying import plan_audit, plan_whole
 from shared.decide.decision import Decision
-from shared.decide.transfer import Planned, accept_plan, begin_round, refuse_base, refuse_seed
+from shared.decide.transfer import (
+    Planned,
+    accept_plan,
+    begin_round,
+    plan_lost,
+    refuse_base,
+    refuse_seed,
+)
 from shared.model.disk import DiskState, EpochFence, Snapshot
 from shared.model.errors import AlreadyExists, ChainBroken, Conflict, SourceGone
-from shared.model.ids import DiskUrl, JobId
+from shared.model.ids import DiskUrl, ItemId, JobId
 from shared.model.item import Base, Item
+from shared.model.ledger import Versioned
 from shared.model.messages import TransferStep
-from shared.model.plan import PageOp, PlanRef, reference
-from shared.model.ranges import PageRange, size_bytes
+from shared.model.plan import PlanRef
 from shared.model.transfer import Round, Transfer
 from shared.ports import Ports
+from shared.steps.drafting import Window, changed, compared, write_plan
 from shared.steps.failing import fail_backup_transfer
-from shared.steps.listing import Tally
+from shared.steps.listing import Tally, changes
 from shared.steps.step import step
 from shared.steps.transact import commit, the, transact
+
+_FENCING_REQUESTS = 2
 
 
 class Outcome(StrEnum):
@@ -75,7 +80,9 @@ async def plan_transfer(ports: Ports, request: TransferStep) -> Outcome:
     item = (await the(ports, request.item_id, Item)).record
     try:
         work = await _fence(ports, item, begun)
-        return await _accept(ports, work, *await _plan(ports, work))
+        tally = Tally()
+        plan = await _write(ports, work, _windows(ports, work, tally))
+        return await _accept(ports, work, plan, tally)
     except ChainBroken as error:
         return await _without_base(ports, item, begun, error)
     except SourceGone as error:
@@ -113,54 +120,32 @@ async def _create(ports: Ports, replica: DiskUrl, size: int, tag: str) -> bool:
     return True
 
 
-async def _plan(ports: Ports, work: Work) -> tuple[list[PageOp], int, Tally]:
-    """The round's operations, the bytes that the source says have changed, and the requests."""
-    tally = Tally()
+def _windows(ports: Ports, work: Work, tally: Tally) -> AsyncIterator[Window]:
+    """What the round is to do, window by window; the tally is complete once they are."""
     match work.transfer.round:
         case Round.COPY if work.transfer.base is not None:
-            ops, changed = await _plan_increment(ports, work, work.transfer.base, tally)
+            return _increment(ports, work, work.transfer.base, tally)
         case Round.AUDIT:
-            ops = plan_audit(*await _both(ports, work, tally))
-            changed = 0
+            return compared(ports, tally, work.source, work.replica.url, plan_audit)
         case _:
-            source, image = await _both(ports, work, tally)
-            ops, changed = plan_whole(source, image), size_bytes(source)
-    return ops, changed, tally
+            return compared(ports, tally, work.source, work.replica.url, plan_whole)
 
 
-async def _both(ports: Ports, work: Work, tally: Tally) -> tuple[list[PageRange], list[PageRange]]:
-    """What is allocated in the round's source, and in the replica."""
-    source = await tally.all(ports.disks.allocated(work.source))
-    image = await tally.all(ports.disks.allocated(work.replica.url))
-    return source, image
-
-
-async def _plan_increment(
-    ports: Ports, work: Work, base: Base, tally: Tally
-) -> tuple[list[PageOp], int]:
+def _increment(ports: Ports, work: Work, base: Base, tally: Tally) -> AsyncIterator[Window]:
     """What the source says has changed, and what an abandoned transfer left in the replica: the
     replica itself is asked for that, so nobody has to remember it (invariant 4)."""
     if work.fresh:
         raise ChainBroken("the replica was missing and has been made anew")
-    size = work.source.size_bytes
-    changes = await tally.all(ports.disks.changed(work.source, base.source))
-    diverged = await tally.all(ports.disks.changed(work.replica.url, base.replica))
-    ops = plan_changes(changes, size)
-    stray = strayed(diverged, changes, size)
-    if stray:
-        allocated = await tally.all(ports.disks.allocated(work.source))
-        ops = sorted([*ops, *plan_region(stray, allocated)], key=lambda op: op.range.start)
-    telemetry.note(strayed_ranges=len(stray))
-    return ops, size_bytes(each.range for each in changes)
+    diverged = changes(tally, ports.disks.changed(work.replica.url, base.replica))
+    return changed(ports, tally, work.source, base.source, diverged)
 
 
-async def _accept(
-    ports: Ports, work: Work, ops: list[PageOp], changed: int, tally: Tally
-) -> Outcome:
-    plan = await _write(ports, work, ops)
-    planned = Planned(plan=plan, changed_bytes=changed, requests=tally.requests + 2)
-    row = await the(ports, work.item.id, Transfer, work.transfer.job_id)
-    if row.record != work.transfer:
+async def _accept(ports: Ports, work: Work, plan: PlanRef, tally: Tally) -> Outcome:
+    planned = Planned(
+        plan=plan, changed_bytes=tally.changed_bytes, requests=tally.requests + _FENCING_REQUESTS
+    )
+    row = await _unmoved(ports, work.transfer, work.item)
+    if row is None:
         return Outcome.SUPERSEDED
     try:
         decision = accept_plan(work.item.id, row, planned, ports.clock.now())
@@ -168,25 +153,33 @@ async def _accept(
     except Conflict:
         return Outcome.SUPERSEDED
     telemetry.planned_bytes.add(plan.copy_bytes)
-    telemetry.note(parts=plan.parts, ops=plan.ops, copy_bytes=plan.copy_bytes)
+    telemetry.note(
+        parts=plan.parts,
+        ops=plan.ops,
+        copy_bytes=plan.copy_bytes,
+        strayed_ranges=tally.strayed_ranges,
+    )
     return Outcome.PLANNED
 
 
-async def _write(ports: Ports, work: Work, ops: list[PageOp]) -> PlanRef:
+async def _unmoved(ports: Ports, begun: Transfer, item: Item) -> Versioned[Transfer] | None:
+    """The transfer's row; None where it has moved on, or was cancelled, meanwhile."""
+    row = await ports.ledger.get(item.id, Transfer, begun.job_id)
+    return row if row and row.record == begun else None
+
+
+async def _write(ports: Ports, work: Work, windows: AsyncIterator[Window]) -> PlanRef:
     """Under a name of its own: a rival planner's plan must not change under its parts."""
-    url = plans_of(work.item.replica, f"{work.transfer.job_id}/{work.transfer.epoch}-{uuid4().hex}")
-    plan = reference(url, ops)
-    if plan.ops:
-        await ports.plans.put(url, ops)
-    return plan
+    name = f"{work.transfer.job_id}/{work.transfer.epoch}-{uuid4().hex}"
+    return await write_plan(ports, plans_of(work.item.replica, name), windows)
 
 
 async def _without_base(ports: Ports, item: Item, begun: Transfer, error: ChainBroken) -> Outcome:
     """Planned again as a full copy, with the reason on the point (faults 4 and 5)."""
 
     async def decide() -> Decision[None]:
-        row = await the(ports, item.id, Transfer, begun.job_id)
-        if row.record != begun:
+        row = await _unmoved(ports, begun, item)
+        if row is None:
             return Decision(None)
         return refuse_base(item.id, row, str(error), ports.clock.now())
 
@@ -203,12 +196,25 @@ async def _without_source(ports: Ports, item: Item, begun: Transfer, error: Sour
     return Outcome.FAILED
 
 
+async def without_plan(ports: Ports, item_id: ItemId, copying: Transfer) -> None:
+    """The plan is gone from beside the replica: planned again, unless somebody has already, or
+    the transfer has ended."""
+
+    async def decide() -> Decision[None]:
+        row = await ports.ledger.get(item_id, Transfer, copying.job_id)
+        if row is None or row.record.epoch != copying.epoch or row.record.plan != copying.plan:
+            return Decision(None)
+        return plan_lost(item_id, row, ports.clock.now())
+
+    await transact(ports, item_id, decide)
+
+
 async def without_seed(ports: Ports, item: Item, seeding: Transfer) -> None:
     """The vault's copy to start from is gone: planned again as a full copy."""
 
     async def decide() -> Decision[None]:
-        row = await the(ports, item.id, Transfer, seeding.job_id)
-        if row.record.epoch != seeding.epoch:
+        row = await ports.ledger.get(item.id, Transfer, seeding.job_id)
+        if row is None or row.record.epoch != seeding.epoch:
             return Decision(None)
         return refuse_seed(await the(ports, item.id, Item), row, ports.clock.now())
 

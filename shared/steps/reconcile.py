@@ -4,54 +4,85 @@ It reads the watches alone: every item that is not at rest has one, written befo
 rest. So its cost grows with the work under way, not with the items protected.
 """
 
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from shared import telemetry
 from shared.decide.decision import Decision
 from shared.decide.posting import slot_message
-from shared.decide.reconcile import Need, need_of, push_expiry, push_snapshot, push_transfer
+from shared.decide.reconcile import (
+    Finding,
+    Need,
+    UnderWay,
+    examine,
+    push_expiry,
+    push_restore,
+    push_snapshot,
+    push_transfer,
+)
 from shared.decide.schedule import latest_slot
-from shared.model.errors import VaultlineError
+from shared.model.errors import Conflict, VaultlineError
 from shared.model.ids import slot_job
+from shared.model.inventory import DISCOVERY
 from shared.model.item import Item, ProtectionState
 from shared.model.job import Job
 from shared.model.ledger import Versioned
 from shared.model.outbox import Outbox
 from shared.model.transfer import Transfer
 from shared.ports import Ports, Watch
+from shared.steps.accepted import Accepted
+from shared.steps.discover import resume_discoveries
 from shared.steps.failing import fail_backup_snapshot, fail_backup_transfer
 from shared.steps.policies import policy_of
+from shared.steps.restore import RestoreStep, fail_restore
 from shared.steps.step import step
-from shared.steps.transact import post, the, transact
+from shared.steps.transact import commit, post
 
 LOOK_AGAIN = timedelta(seconds=30)
 
 
+@dataclass(frozen=True)
+class Reconciled:
+    """How many items were looked at, and the restores whose orchestrations are to be started
+    again: whoever runs the reconciler can, the steps cannot."""
+
+    looked: int
+    restores: tuple[Accepted, ...] = ()
+
+
 @step("reconcile")
-async def reconcile(ports: Ports) -> int:
-    """Looks at every watched item whose time has come; returns at how many."""
-    now = ports.clock.now()
-    watches = [watch async for watch in ports.due.watches(now)]
+async def reconcile(ports: Ports) -> Reconciled:
+    """Looks at every watched item whose time has come. What goes wrong with one item is met at
+    its next look, and keeps nobody from the others."""
+    watches = [watch async for watch in ports.due.watches(ports.clock.now())]
+    restores: list[Accepted] = []
     for watch in watches:
-        await _look(ports, watch)
-    return len(watches)
+        with suppress(VaultlineError), telemetry.span("look", item=watch.item):
+            restores += await _look(ports, watch)
+    return Reconciled(len(watches), tuple(restores))
 
 
-async def _look(ports: Ports, watch: Watch) -> None:
+async def _look(ports: Ports, watch: Watch) -> list[Accepted]:
     now = ports.clock.now()
     item = await ports.ledger.get(watch.item, Item)
     await _post_leftovers(ports, watch)
+    if watch.item == DISCOVERY and await resume_discoveries(ports):
+        await ports.due.watch(DISCOVERY, now, now + _pause(ports))
+        return []
     if item is None:
         await ports.due.unwatch(watch)
-        return
-    need = await _need(ports, item)
+        return []
+    work = await _under_way(ports, item)
+    finding = examine(work, now, ports.pace)
+    resting = finding.need is Need.REST
     rested = now - watch.since >= timedelta(seconds=ports.pace.rest_seconds)
-    if need is Need.REST and rested and not await _missed_slot(ports, item.record):
+    if resting and rested and not await _missed_slot(ports, item.record):
         await ports.due.unwatch(watch)
-        return
-    await _meet(ports, item, need)
-    since = watch.since if need is Need.REST else now
-    await ports.due.watch(watch.item, since, now + _pause(ports))
+        return []
+    restores = await _meet(ports, work, finding)
+    await ports.due.watch(watch.item, watch.since if resting else now, now + _pause(ports))
+    return restores
 
 
 def _pause(ports: Ports) -> timedelta:
@@ -64,55 +95,63 @@ async def _post_leftovers(ports: Ports, watch: Watch) -> None:
     await post(ports, watch.item, left)
 
 
-async def _need(ports: Ports, item: Versioned[Item]) -> Need:
-    job, transfer = await _under_way(ports, item.record)
-    return need_of(
-        item.record,
-        job.record if job else None,
-        transfer.record if transfer else None,
-        ports.clock.now(),
-        ports.pace,
+async def _under_way(ports: Ports, item: Versioned[Item]) -> UnderWay:
+    id_, its = item.record.id, item.record
+    next_snapshot = its.snapshotting or next(iter(its.queued), None)
+    restores = [await ports.ledger.get(id_, Job, job) for job in its.restoring]
+    return UnderWay(
+        item=item,
+        transfer=await ports.ledger.get(id_, Transfer, its.transferring)
+        if its.transferring
+        else None,
+        snapshot=await ports.ledger.get(id_, Job, next_snapshot) if next_snapshot else None,
+        restores=tuple(row for row in restores if row),
     )
 
 
-async def _under_way(
-    ports: Ports, item: Item
-) -> tuple[Versioned[Job] | None, Versioned[Transfer] | None]:
-    job = item.snapshotting and await ports.ledger.get(item.id, Job, item.snapshotting)
-    transfer = item.transferring and await ports.ledger.get(item.id, Transfer, item.transferring)
-    return job or None, transfer or None
+async def _meet(ports: Ports, work: UnderWay, finding: Finding) -> list[Accepted]:
+    """The restores to be started again, after all else is done. Work that moved in this moment
+    is left alone."""
+    if finding.give_up:
+        await _give_up(ports, work, finding)
+        return []
+    item = work.item.record
+    try:
+        await commit(ports, item.id, _push(ports, work, finding))
+    except Conflict:
+        return []
+    if finding.need is Need.RESTORE and finding.job:
+        return [Accepted(item_id=item.id, job_id=finding.job.record.id, restore=True)]
+    return []
 
 
-async def _meet(ports: Ports, item: Versioned[Item], need: Need) -> None:
-    async def decide() -> Decision[None]:
-        fresh = await the(ports, item.record.id, Item)
-        job, transfer = await _under_way(ports, fresh.record)
-        now = ports.clock.now()
-        if need is Need.TRANSFER and transfer:
-            return push_transfer(fresh.record, transfer, now)
-        if need is Need.SNAPSHOT and job:
+def _push(ports: Ports, work: UnderWay, finding: Finding) -> Decision[None]:
+    now = ports.clock.now()
+    match finding:
+        case Finding(Need.TRANSFER) if work.transfer:
+            return push_transfer(work.item.record, work.transfer, now)
+        case Finding(Need.SNAPSHOT, job) if job:
             return push_snapshot(job, now)
-        if need is Need.EXPIRY:
-            return push_expiry(fresh, now)
-        return Decision(None)
-
-    if need is Need.GIVE_UP:
-        await _give_up(ports, item.record)
-    else:
-        await transact(ports, item.record.id, decide)
+        case Finding(Need.RESTORE, job) if job:
+            return push_restore(job, now)
+        case Finding(Need.EXPIRY):
+            return push_expiry(work.item, now)
+    return Decision(None)
 
 
-async def _give_up(ports: Ports, item: Item) -> None:
-    job, transfer = await _under_way(ports, item)
+async def _give_up(ports: Ports, work: UnderWay, finding: Finding) -> None:
+    item_id, job = work.item.record.id, finding.job
     error = VaultlineError(
         f"nothing moved, although the work was moved on {ports.pace.max_attempts} times",
         code="Stalled",
-        action="Look at the dead letters and the job's trace; then back the item up again.",
+        action="Look at the dead letters and the job's trace; then ask for it again.",
     )
-    if transfer is not None:
-        await fail_backup_transfer(ports, item.id, transfer.record, error)
-    elif job is not None:
-        await fail_backup_snapshot(ports, item.id, job.record.id, error)
+    if finding.need is Need.TRANSFER and work.transfer:
+        await fail_backup_transfer(ports, item_id, work.transfer.record, error)
+    elif finding.need is Need.SNAPSHOT and job:
+        await fail_backup_snapshot(ports, item_id, job.record.id, error)
+    elif job:
+        await fail_restore(ports, RestoreStep(item_id=item_id, job_id=job.record.id), error)
 
 
 async def _missed_slot(ports: Ports, item: Item) -> bool:

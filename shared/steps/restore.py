@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from shared.codec import from_json, to_json
-from shared.decide.copying import plan_audit, plan_region, plan_whole, region_of
+from shared.decide.copying import plan_audit, plan_whole
 from shared.decide.decision import Decision
 from shared.decide.restore import end_restore, safety_point
 from shared.model.disk import Snapshot
 from shared.model.errors import (
     AlreadyExists,
+    Cancelled,
     ChainBroken,
     SourceGone,
     TargetBusy,
@@ -33,13 +34,13 @@ from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job, Status
 from shared.model.ledger import Insert, update
-from shared.model.plan import OP_BYTES, PageOp, PlanRef, decode_index, decode_ops, reference
+from shared.model.plan import OP_BYTES, PageOp, PlanRef, decode_index, decode_ops
 from shared.model.point import Point
-from shared.model.ranges import PageRange
 from shared.model.restore import COPY, HAND_OVER, PREPARE, VERIFY, RestoreWork
 from shared.ports import Ports
 from shared.steps.copy import Errand, carry_out
-from shared.steps.listing import Tally
+from shared.steps.drafting import compared, differing, write_plan
+from shared.steps.listing import Tally, changes
 from shared.steps.plan import plans_of
 from shared.steps.step import step
 from shared.steps.transact import the, transact
@@ -61,7 +62,7 @@ class RestoreStep:
 @step("prepare target")
 async def prepare_target(ports: Ports, request: RestoreStep) -> None:
     """Leases the target, so that nobody else writes to it. Raises `TargetBusy`, `SourceGone`."""
-    work = await _work(ports, request)
+    work = await _wanted_work(ports, request)
     if work.original:
         await ports.images.lease(work.target, work.lease_id)
         await _keep_what_is_there(ports, request, work)
@@ -116,7 +117,7 @@ async def plan_restore(ports: Ports, request: RestoreStep) -> PlanRef | None:
     goes back to it: a repeat of this activity must neither skip a round nor change a plan that
     parts are being copied by. Raises when the rounds do not end.
     """
-    work = await _work(ports, request)
+    work = await _wanted_work(ports, request)
     if request.round >= ROUNDS_LIMIT:
         raise VaultlineError(
             f"after {request.round} rounds {work.target} still differs from point {work.point}",
@@ -126,63 +127,54 @@ async def plan_restore(ports: Ports, request: RestoreStep) -> PlanRef | None:
     state = await ports.images.lease(work.target, work.lease_id)
     if state.size_bytes != work.source.size_bytes:
         await ports.images.resize(state, work.source.size_bytes, work.fence)
-    ops = await _operations(ports, item, work, request.round)
-    plan = reference(plans_of(item.replica, f"{request.job_id}/{request.round}-{uuid4().hex}"), ops)
+    name = plans_of(item.replica, f"{request.job_id}/{request.round}-{uuid4().hex}")
+    plan = await _write(ports, item, work, request.round, name)
     await _note_plan(ports, request, plan)
-    if not ops:
-        return None
-    await ports.plans.put(plan.url, ops)
-    return plan
+    return plan if plan.ops else None
 
 
 async def _note_plan(ports: Ports, request: RestoreStep, plan: PlanRef) -> None:
     def noted(job: Job) -> Job:
-        before = job.planned_bytes if request.round else 0
-        planned = replace(job, planned_bytes=before + plan.copy_bytes)
+        before = (job.planned_bytes, job.moved_bytes) if request.round else (0, 0)
+        planned = replace(job, planned_bytes=before[0] + plan.copy_bytes, moved_bytes=before[1])
         return planned if plan.parts else _tasks(planned, COPY, VERIFY, ports)
 
     await _moved_on(ports, request, noted)
 
 
-async def _operations(ports: Ports, item: Item, work: RestoreWork, round_: int) -> list[PageOp]:
-    tally = Tally()
-    source = await tally.all(ports.disks.allocated(work.source))
+async def _write(ports: Ports, item: Item, work: RestoreWork, round_: int, url: str) -> PlanRef:
+    """The plan, written to `url` or, where only what differs is written, to one like it."""
     if round_ == 0 and work.original:
-        region = await _region(ports, item, work, tally)
-        if region is not None:
-            return plan_region(region, source)
-    target = await tally.all(ports.disks.allocated(work.target))
-    return (plan_audit if round_ else plan_whole)(source, target)
+        plan = await _write_differing(ports, item, work, f"{url}-differing")
+        if plan is not None:
+            return plan
+    compare = plan_audit if round_ else plan_whole
+    return await write_plan(ports, url, compared(ports, Tally(), work.source, work.target, compare))
 
 
-async def _region(
-    ports: Ports, item: Item, work: RestoreWork, tally: Tally
-) -> list[PageRange] | None:
-    """Where the original disk may differ from the point; None where nobody can tell.
+async def _write_differing(ports: Ports, item: Item, work: RestoreWork, url: str) -> PlanRef | None:
+    """The plan for where the original disk may differ from the point; None where nobody can tell.
 
     Disk now ≠ base (the source's diff), or base ≠ point (the replica's): everywhere else the
     disk holds the point's bytes already. So little is written, and the next increment, which
     carries what the restore wrote, is small as well.
     """
-    base = item.base
-    if base is None or work.safety is None:
+    base, tally = item.base, Tally()
+    if base is None or work.safety is None or work.source.disk != base.replica.disk:
         return None
+    diffs = [changes(tally, ports.disks.changed(work.safety, base.source))]
+    if work.source.id != base.replica.id:
+        diffs.append(changes(tally, ports.disks.changed(base.replica, work.source)))
     try:
-        since_base = await tally.all(ports.disks.changed(work.safety, base.source))
-        if work.source.disk != base.replica.disk:
-            return None
-        if work.source.id == base.replica.id:
-            return region_of(since_base)
-        base_to_point = await tally.all(ports.disks.changed(base.replica, work.source))
+        return await write_plan(ports, url, differing(ports, tally, work.source, *diffs))
     except (ChainBroken, SourceGone):
         return None
-    return region_of(since_base, base_to_point)
 
 
 @step("copy restore part")
 async def copy_restore_part(ports: Ports, request: RestoreStep) -> int:
     """Carries out one part of the current plan; returns the bytes that it copied."""
-    work = await _work(ports, request)
+    work = await _wanted_work(ports, request)
     assert request.plan is not None
     assert request.part is not None
     errand = Errand(
@@ -230,10 +222,11 @@ async def _let_go(
     await ports.plans.delete(plans_of(item.replica, f"{request.job_id}/"))
 
     async def decide() -> Decision[None]:
+        item = await ports.ledger.get(request.item_id, Item)
         job = await the(ports, request.item_id, Job, request.job_id)
         point = await ports.ledger.get(request.item_id, Point, work.point)
         detail = error.detail() if error else None
-        return end_restore(job, point, detail, ports.clock.now())
+        return end_restore(item, job, point, detail, ports.clock.now())
 
     await transact(ports, request.item_id, decide)
 
@@ -241,6 +234,18 @@ async def _let_go(
 async def _work(ports: Ports, request: RestoreStep) -> RestoreWork:
     job = await the(ports, request.item_id, Job, request.job_id)
     return from_json(RestoreWork, job.record.detail)
+
+
+async def _wanted_work(ports: Ports, request: RestoreStep) -> RestoreWork:
+    """The same, where it is still to be done. Raises `Cancelled`: a job that has ended holds no
+    lease any more, and must not take it again."""
+    job = (await the(ports, request.item_id, Job, request.job_id)).record
+    if job.status is Status.CANCELLING or job.status.ended:
+        raise Cancelled(
+            f"restore {job.id} was cancelled on request",
+            action="What its target holds is unfinished: restore again, or delete a new target.",
+        )
+    return from_json(RestoreWork, job.detail)
 
 
 def _tasks(job: Job, done: str, begun: str, ports: Ports) -> Job:
@@ -251,7 +256,9 @@ def _tasks(job: Job, done: str, begun: str, ports: Ports) -> Job:
 async def _moved_on(ports: Ports, request: RestoreStep, change: Callable[[Job], Job]) -> None:
     async def decide() -> Decision[None]:
         row = await the(ports, request.item_id, Job, request.job_id)
-        moved = replace(change(row.record), progressed_at=ports.clock.now())
+        if row.record.status.ended:
+            return Decision(None)
+        moved = replace(change(row.record), progressed_at=ports.clock.now(), attempts=0)
         return Decision(None, (update(row, moved),))
 
     await transact(ports, request.item_id, decide)

@@ -6,20 +6,24 @@ records. Snapshots are listed before the ledger is read: a snapshot that the led
 then belongs to nobody, and is not one that is just being taken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from shared.decide.decision import Decision
-from shared.decide.retention import RetentionPlan, plan_retention
+from shared.decide.expiry import as_decided, begin_removal, end_run
+from shared.decide.guard import remember
+from shared.decide.retention import Mark, RetentionDecision, RetentionPlan
 from shared.model.disk import Snapshot
 from shared.model.errors import Conflict
-from shared.model.ids import ItemId
-from shared.model.item import Item, ProtectionState
+from shared.model.ids import ItemId, JobId
+from shared.model.item import Item
+from shared.model.job import Job
 from shared.model.ledger import Delete, Versioned, update
 from shared.model.messages import ExpirePoints
 from shared.model.point import Point
 from shared.model.transfer import Transfer
 from shared.ports import Ports
+from shared.steps.expiry import expiry_plan
 from shared.steps.plan import plans_of
 from shared.steps.policies import policy_of
 from shared.steps.step import step
@@ -34,16 +38,6 @@ class Expired:
     snapshots: int = 0
 
 
-async def preview_expiry(ports: Ports, item_id: ItemId) -> RetentionPlan:
-    """The plan that a retention run would carry out now. Raises `NotFound`."""
-    item = (await the(ports, item_id, Item)).record
-    points = [row.record async for row in ports.ledger.rows(item_id, Point)]
-    policy = await policy_of(ports, item.policy)
-    stopped = item.state is ProtectionState.PROTECTION_STOPPED
-    base = item.base.point if item.base else None
-    return plan_retention(points, policy, base, ports.clock.now(), stopped=stopped)
-
-
 @step("expire points")
 async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
     """One retention run; repeatable, and safe beside backups and restores. Raises `NotFound`."""
@@ -52,45 +46,71 @@ async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
         *await ports.disks.snapshots(item.source),
         *await ports.disks.snapshots(item.replica),
     ]
-    await _record(ports, item)
-    released = await _release(ports, item.id, snapshots)
-    expired = await _forget(ports, item.id)
-    await _end(ports, item.id)
+    await _record(ports, item.id)
+    asked_for = item.expiry.job
+    # The item before its points: what lets go of a snapshot has written its point by then.
+    item = (await the(ports, item.id, Item)).record
+    points = [row.record async for row in ports.ledger.rows(item.id, Point)]
+    released = await _release(ports, item, points, snapshots)
+    expired = await _forget(ports, points)
+    await _end(ports, item.id, asked_for)
     return Expired(points=expired, snapshots=released)
 
 
-async def _record(ports: Ports, item: Item) -> None:
-    """Marks what goes, each row on its own: a point that a restore pins meanwhile stays."""
-    rows = {row.record.id: row async for row in ports.ledger.rows(item.id, Point)}
-    if item.delete_data:
-        going = dict.fromkeys(rows, "protection was stopped and its data is deleted")
-        released: set[str] = set()
-    else:
-        plan = await preview_expiry(ports, item.id)
-        going = {each.point.id: each.why for each in plan.decisions if each.point in plan.expire}
-        released = {point.id for point in plan.release}
-    for id_, row in rows.items():
-        marked = row.record
-        if id_ in going and not marked.expiring and not marked.pins:
-            marked = replace(marked, expiring=going[id_])
-        if id_ in released:
-            marked = replace(marked, source=None)
-        await _mark(ports, row, marked)
+async def _record(ports: Ports, item_id: ItemId) -> None:
+    """Writes the plan into the points before anything is deleted."""
+    item = await the(ports, item_id, Item)
+    rows = {row.record.id: row async for row in ports.ledger.rows(item_id, Point)}
+    plan = await expiry_plan(ports, item.record, [row.record for row in rows.values()])
+    await _remember(ports, item_id, plan)
+    for each in plan.decisions:
+        if each.mark is Mark.EXPIRE:
+            await _begin(ports, each)
+        else:
+            await _rewrite(ports, rows[each.point.id], as_decided(each))
 
 
-async def _mark(ports: Ports, row: Versioned[Point], marked: Point) -> None:
-    if marked == row.record:
+async def _remember(ports: Ports, item_id: ItemId, plan: RetentionPlan) -> None:
+    """The item says why its plan is held, or that it was not."""
+
+    async def decide() -> Decision[None]:
+        row = await the(ports, item_id, Item)
+        policy = await policy_of(ports, row.record.policy)
+        known = remember(row.record.expiry, plan, policy)
+        if known == row.record.expiry or row.record.delete_data:
+            return Decision(None)
+        return Decision(None, (update(row, replace(row.record, expiry=known)),))
+
+    await transact(ports, item_id, decide)
+
+
+async def _begin(ports: Ports, going: RetentionDecision) -> None:
+    """Each point on its own: one that a restore pins meanwhile stays."""
+    point, now = going.point, ports.clock.now()
+    if point.expiring:
+        return
+
+    async def decide() -> Decision[bool]:
+        item = await the(ports, point.item_id, Item)
+        row = await ports.ledger.get(point.item_id, Point, point.id)
+        return begin_removal(item, row, going.why, now)
+
+    await transact(ports, point.item_id, decide)
+
+
+async def _rewrite(ports: Ports, row: Versioned[Point], decided: Point) -> None:
+    if decided == row.record:
         return
     try:
-        await ports.ledger.commit(marked.item_id, [update(row, marked)])
+        await ports.ledger.commit(decided.item_id, [update(row, decided)])
     except Conflict:
-        return  # somebody pinned it in this moment; the next run sees why
+        return  # somebody pinned or held it in this moment; the next run sees why
 
 
-async def _release(ports: Ports, item_id: ItemId, snapshots: Iterable[Snapshot]) -> int:
+async def _release(
+    ports: Ports, item: Item, points: Sequence[Point], snapshots: Iterable[Snapshot]
+) -> int:
     """Deletes our snapshots that nothing in the ledger holds any more."""
-    item = (await the(ports, item_id, Item)).record
-    points = [row.record async for row in ports.ledger.rows(item_id, Point)]
     held = await _held(ports, item, points)
     busy = {item.snapshotting, item.transferring, *(pin for each in points for pin in each.pins)}
     orphans = [
@@ -128,34 +148,36 @@ async def _held(ports: Ports, item: Item, points: Iterable[Point]) -> set[tuple[
     return {(snapshot.disk, snapshot.id) for snapshot in held if snapshot}
 
 
-async def _forget(ports: Ports, item_id: ItemId) -> int:
+async def _forget(ports: Ports, points: Iterable[Point]) -> int:
     """The records of points whose snapshots are gone."""
-    rows = [row async for row in ports.ledger.rows(item_id, Point) if row.record.expiring]
-    for row in rows:
-        await ports.ledger.commit(item_id, [Delete(row.record)])
-    return len(rows)
+    going = [point for point in points if point.expiring]
+    for point in going:
+        await ports.ledger.commit(point.item_id, [Delete(point)])
+    return len(going)
 
 
-async def _end(ports: Ports, item_id: ItemId) -> None:
+async def _end(ports: Ports, item_id: ItemId, begun_for: JobId | None) -> None:
     """Nothing is due any more; an item whose data is deleted goes with its replica."""
     item = (await the(ports, item_id, Item)).record
-    if item.transferring is None:
+    if not item.at_work:
         await ports.plans.delete(plans_of(item.replica))
     if await _deletable(ports, item):
         await ports.images.delete(item.replica)
+        await ports.inventory.release(item.source, item_id)
         await ports.catalog.forget_item(item_id)
 
     async def decide() -> Decision[None]:
         row = await the(ports, item_id, Item)
         if await _deletable(ports, row.record):
             return Decision(None, (Delete(row.record, row.etag),))
-        return Decision(None, (update(row, replace(row.record, expiry_due=False)),))
+        job = await ports.ledger.get(item_id, Job, begun_for) if begun_for else None
+        return end_run(row, job, begun_for, ports.clock.now())
 
     await transact(ports, item_id, decide)
 
 
 async def _deletable(ports: Ports, item: Item) -> bool:
     """Its data is to go, nothing is under way, and no restore still reads a point."""
-    if not item.delete_data or item.transferring or item.snapshotting:
+    if not item.delete_data or item.at_work:
         return False
     return not [row async for row in ports.ledger.rows(item.id, Point)]

@@ -1,13 +1,10 @@
 """The step behind `snapshot`: claims the item's one place, takes the source snapshot."""
 
-from dataclasses import replace
-from datetime import timedelta
 from enum import StrEnum
 
 from shared import telemetry
-from shared.decide.backup import Claim, claim_snapshot, record_snapshot
+from shared.decide.backup import Claim, claim_snapshot, new_backup, record_snapshot
 from shared.decide.decision import Decision
-from shared.decide.posting import snapshot_message
 from shared.model.disk import Snapshot
 from shared.model.errors import VaultlineError
 from shared.model.item import Item
@@ -19,15 +16,13 @@ from shared.steps.keeping import reasons_of_snapshot
 from shared.steps.step import step
 from shared.steps.transact import the, transact, watch
 
-WAIT = timedelta(seconds=5)
-
 
 class Outcome(StrEnum):
     """What became of a `snapshot` message."""
 
     TRANSFERRING = "transfer started"
     SKIPPED = "transfer skipped"
-    WAITING = "waits for another snapshot of the item"
+    WAITING = "waits for its turn"
     FAILED = "failed"
     NOTHING = "nothing to do"
 
@@ -36,10 +31,12 @@ class Outcome(StrEnum):
 async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
     """Backs an item up as far as its source snapshot; repeatable. Raises `NotFound`."""
     await watch(ports, request.item_id)
-    await ports.catalog.note_job(request.job_id, request.slot or ports.clock.now())
-    claim = await transact(ports, request.item_id, lambda: _claim(ports, request))
+    new = new_backup(request, ports.clock.now(), telemetry.trace_id())
+    if await ports.ledger.get(request.item_id, Job, request.job_id) is None:
+        await ports.catalog.note_job(new.id, new.started_at)
+    claim = await transact(ports, request.item_id, lambda: _claim(ports, new))
     if claim is Claim.WAIT:
-        return await _wait(ports, request)
+        return Outcome.WAITING
     if claim is Claim.NOTHING:
         return Outcome.NOTHING
     try:
@@ -52,18 +49,10 @@ async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
     return await _record(ports, request, snapshot)
 
 
-async def _claim(ports: Ports, request: TakeSnapshot) -> Decision[Claim]:
-    item = await the(ports, request.item_id, Item)
-    job = await ports.ledger.get(request.item_id, Job, request.job_id)
-    return claim_snapshot(item, job, request, ports.clock.now(), telemetry.trace_id())
-
-
-async def _wait(ports: Ports, request: TakeSnapshot) -> Outcome:
-    """A message of its own for later: waiting in place would burn the delivery count."""
-    later = replace(request, deferred=request.deferred + 1)
-    message = snapshot_message(later, not_before=ports.clock.now() + WAIT)
-    await ports.bus.send([replace(message, traceparent=telemetry.traceparent())])
-    return Outcome.WAITING
+async def _claim(ports: Ports, new: Job) -> Decision[Claim]:
+    item = await the(ports, new.item_id, Item)
+    job = await ports.ledger.get(new.item_id, Job, new.id)
+    return claim_snapshot(item, job, new, ports.clock.now())
 
 
 async def _snapshot(ports: Ports, request: TakeSnapshot, *, search: bool) -> Snapshot:

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from shared.codec import to_dict
-from shared.model.item import Item
+from shared.model.inventory import KnownDisk
+from shared.model.item import Item, ProtectionState
 from shared.model.job import Job
-from shared.model.point import Point
+from shared.model.point import Hold, Point
 from shared.model.transfer import Transfer
 
 View = dict[str, Any]
@@ -14,6 +15,10 @@ View = dict[str, Any]
 
 def _time(at: datetime | None) -> str | None:
     return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def _hold(hold: Hold) -> View:
+    return {"since": _time(hold.since), "reason": hold.reason}
 
 
 def item_view(item: Item) -> View:
@@ -27,6 +32,20 @@ def item_view(item: Item) -> View:
         "protected_at": _time(item.protected_at),
         "base": item.base.point if item.base else None,
         "replica": item.replica,
+        "delete_after": _time(item.delete_after),
+        "expiry_held": item.expiry.held or None,
+    }
+
+
+def disk_view(disk: KnownDisk, item: Item | None) -> View:
+    """A known disk; its state is its item's."""
+    state = item.state if item else ProtectionState.REGISTERED
+    return {
+        "url": disk.url,
+        "size_bytes": disk.size_bytes,
+        "state": state.value,
+        "item_id": disk.item,
+        "registered_at": _time(disk.registered_at),
     }
 
 
@@ -68,4 +87,5 @@ def point_view(point: Point) -> View:
         "expires_at": _time(point.expires_at),
         "reasons": [{"rule": r.rule, "until": _time(r.until)} for r in point.reasons],
         "source_snapshot": point.source.id if point.source else None,
+        "hold": _hold(point.hold) if point.hold else None,
     }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
@@ -57,21 +58,27 @@ async def test_items_are_listed_until_they_are_forgotten(world: World) -> None:
     assert [item async for item in catalog.items() if item in items] == [items[0], items[2]]
 
 
-async def test_jobs_are_listed_by_day_newest_first(world: World) -> None:
-    catalog, item = world.ports.catalog, world.item()
+async def test_jobs_are_listed_newest_first_within_a_span(world: World) -> None:
+    """Of all items by day, of one item by itself; both ends of the span are in."""
+    catalog, item, other = world.ports.catalog, world.item(), world.item()
     ages = {"a": 0, "b": 1, "c": 23, "d": 24 + 6, "e": 24 * 3}
-    noon = datetime(2026, 3, 4, 23, 59, tzinfo=UTC)
+    newest = datetime(2026, 3, 4, 23, 59, tzinfo=UTC)
     for name, hours in ages.items():
-        for _ in range(2):
-            await catalog.note_job(JobId(f"{item}.{name}"), noon - timedelta(hours=hours))
+        await catalog.note_job(JobId(f"{item}.{name}"), newest - timedelta(hours=hours))
+    await catalog.note_job(JobId(f"{other}.x"), newest - timedelta(hours=2))
 
-    async def names(days: int) -> str:
-        jobs = [job async for job in catalog.jobs(noon, days)]
-        return "".join(job.rpartition(".")[2] for job in jobs if job.startswith(item))
+    async def names(first: float, last: float = 0, **which: Any) -> str:
+        since, until = newest - timedelta(hours=first), newest - timedelta(hours=last)
+        found = [job async for job in catalog.jobs(since, until, **which)]
+        return "".join(job.rpartition(".")[2] for job in found if item in job or other in job)
 
-    assert [await names(1), await names(2), await names(3), await names(4)] == [
-        "abc",
-        "abcd",
-        "abcd",
-        "abcde",
-    ]
+    assert await names(0) == "a"
+    assert await names(23) == "abxc"
+    assert await names(24 * 3) == "abxcde"
+    assert await names(24 * 3, 1) == "bxcde"
+    assert await names(30, 23) == "cd"
+    assert await names(24 * 4, 24 * 3 + 0.5) == ""
+    assert await names(24 * 400, item=item) == "abcde"
+    assert await names(24, 1, item=item) == "bc"
+    assert await names(24 * 400, item=other) == "x"
+    assert await names(24 * 400, item=world.item()) == ""

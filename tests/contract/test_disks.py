@@ -99,6 +99,21 @@ async def test_what_is_allocated_was_written_and_not_cleared(world: World) -> No
     assert await allocated(world, snapshot) == [span(1, 2), span(3, 6), span(9, 11)]
 
 
+@pytest.mark.parametrize("within", [(0, 16), (2, 10), (3, 4), (5, 9), (6, 7), (11, 16)])
+async def test_what_is_allocated_within_a_range(world: World, within: tuple[int, int]) -> None:
+    """Cut at the range's ends, in one list or in several."""
+    disk = world.disk()
+    put(world, disk, 1, "aaaa")
+    put(world, disk, 9, "bb")
+    put(world, disk, 13, "c")
+    snapshot = await world.ports.disks.take_snapshot(disk, "job")
+    pages = set(range(1, 5)) | {9, 10, 13}
+    for disks in (world.ports.disks, world.short_lists(1)):
+        listed = await flat(disks.allocated(snapshot, span(*within)))
+        found = [page for r in listed for page in range(r.start // PAGE_BYTES, r.end // PAGE_BYTES)]
+        assert found == sorted(pages & set(range(*within)))
+
+
 async def test_changes_are_what_was_written_or_cleared_since(world: World) -> None:
     disk = world.disk()
     put(world, disk, 0, "abcdefgh")

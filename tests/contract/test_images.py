@@ -7,17 +7,14 @@ import pytest
 from shared.model.disk import EpochFence, Fence, LeaseFence, Snapshot
 from shared.model.errors import (
     AlreadyExists,
-    Conflict,
     Invalid,
-    NotFound,
     ServerSideCopyRefused,
     SourceGone,
     StaleEpoch,
     TargetBusy,
 )
 from shared.model.ids import DiskUrl, Epoch
-from shared.model.plan import PageOp, decode_ops, encode
-from shared.model.ranges import PAGE_BYTES, Change, PageRange
+from shared.model.ranges import PAGE_BYTES, PageRange
 from tests.contract.pages import allocated, body, changed, erase, letters_of, put, span
 from tests.contract.worlds import World
 
@@ -254,41 +251,3 @@ async def test_an_image_goes_with_its_snapshots(world: World) -> None:
         await world.ports.disks.state(disk)
     assert await world.ports.disks.snapshots(disk) == []
     await world.ports.images.delete(DiskUrl(f"{world.vault_root}x/none"))
-
-
-OPS = [PageOp(span(0, 2), Change.WRITTEN), PageOp(span(5, 9), Change.CLEARED)]
-
-
-async def test_a_plan_is_read_in_slices(world: World) -> None:
-    url = world.replica("replica.plans/1")
-    await world.ports.plans.put(url, OPS)
-    assert decode_ops(await world.ports.plans.slice(url, 16, 16)) == OPS[1:]
-    assert await world.ports.plans.slice(url, 0, len(encode(OPS))) == encode(OPS)
-    with pytest.raises(NotFound):
-        await world.ports.plans.slice(world.replica("replica.plans/2"), 0, 16)
-
-
-async def test_a_plan_is_fixed_once_written(world: World) -> None:
-    url = world.replica("replica.plans/1")
-    for _ in range(2):
-        await world.ports.plans.put(url, OPS)
-    with pytest.raises(Conflict):
-        await world.ports.plans.put(url, OPS[:1])
-    assert decode_ops(await world.ports.plans.slice(url, 0, 32)) == OPS
-
-
-async def test_an_empty_plan_is_a_plan(world: World) -> None:
-    url = world.replica("replica.plans/1")
-    await world.ports.plans.put(url, [])
-    assert await world.ports.plans.slice(url, 0, 0) == b""
-
-
-async def test_plans_go_by_prefix_and_the_replica_stays(world: World) -> None:
-    disk = await image(world)
-    for number in (1, 2):
-        await world.ports.plans.put(f"{disk}.plans/{number}", OPS)
-    for _ in range(2):
-        await world.ports.plans.delete(disk)
-    with pytest.raises(NotFound):
-        await world.ports.plans.slice(f"{disk}.plans/1", 0, 16)
-    assert (await world.ports.disks.state(disk)).url == disk

@@ -18,6 +18,7 @@ from shared.azure.disks import AzureDisks
 from shared.config import Settings
 from shared.memory import MemoryPorts, memory_ports
 from shared.model.disk import Snapshot
+from shared.model.expiry import Guard
 from shared.model.ids import DiskUrl, ItemId
 from shared.model.pace import Pace
 from shared.model.ranges import PAGE_BYTES, PageRange
@@ -35,6 +36,7 @@ class People(Protocol):
     def resize(self, disk: DiskUrl, size_bytes: int) -> None: ...
     def replace(self, disk: DiskUrl, size_bytes: int) -> None: ...
     def remove(self, disk: DiskUrl) -> None: ...
+    def label(self, disk: DiskUrl, name: str, value: str) -> None: ...
     def bytes_of(self, image: Snapshot | DiskUrl, range_: PageRange) -> bytes: ...
     def short_lists(self, rows: int) -> Disks: ...
     def refusing_copies(self) -> AbstractContextManager[None]: ...
@@ -92,6 +94,9 @@ class MemoryPeople:
     def remove(self, disk: DiskUrl) -> None:
         self.ports.storage.remove(disk)
 
+    def label(self, disk: DiskUrl, name: str, value: str) -> None:
+        self.ports.storage.label(disk, name, value)
+
     def bytes_of(self, image: Snapshot | DiskUrl, range_: PageRange) -> bytes:
         return self.ports.storage.pages(image).read(range_)
 
@@ -129,6 +134,9 @@ class AzuritePeople:
 
     def remove(self, disk: DiskUrl) -> None:
         self._blob(disk).delete_blob(delete_snapshots="include")
+
+    def label(self, disk: DiskUrl, name: str, value: str) -> None:
+        self._blob(disk).set_blob_tags({name: value})
 
     def bytes_of(self, image: Snapshot | DiskUrl, range_: PageRange) -> bytes:
         blob = self._blob(image)
@@ -173,6 +181,7 @@ def settings_for(storage: RunningStorage, service_bus: str = "") -> Settings:
         service_bus_namespace="",
         telemetry="off",
         pace=Pace(),
+        guard=Guard(),
     )
 
 

@@ -153,14 +153,14 @@ def test_a_restore_is_cancelled(rig: Rig, target: str) -> None:
 
 def test_a_restore_whose_host_forgot_it_is_started_again(rig: Rig) -> None:
     """Fault 35: the task hub is gone, with every orchestration in it."""
-    disk, item, contents = protected(rig)
+    _, item, contents = protected(rig)
     (point,) = contents
     url = rig.new_url()
     with rig.storage_faults(SLOW_RESTORE) as counts:
         job = rig.ask_restore(item, point, url)
         until(lambda: counts()[0].fired, "a copy to begin", rig.story)
         rig.kill_host()
-    hubs = list(rig.config.data_dir.rglob("*durable*"))
+    hubs = list(rig.config.data_dir.rglob("taskhub-*"))
     assert hubs
     for each in hubs:
         each.unlink()

@@ -22,6 +22,7 @@ from tests.sim.scenes import (
     SIZE,
     Truth,
     backup,
+    confirmed_expiry,
     content,
     restore,
     restore_all,
@@ -101,7 +102,7 @@ async def test_3_a_stale_part_arriving_late_changes_nothing() -> None:
 async def test_4_what_an_abandoned_transfer_wrote_is_put_right(seed: int) -> None:
     """Invariant 4, fault 19: half the copies of a transfer happen, it fails for good; the source
     clears pages that were written; the next backup restores byte for byte."""
-    world, truth = await first_backup(seed)
+    world, truth = await first_backup(seed, 24 * MIB)
     world.ports.storage.put(DISK, 0, world.random.randbytes(12 * MIB))
     await world.command(type="backup-now", item_id=ITEM)
     await serve_until(world, COPY)
@@ -224,7 +225,7 @@ async def test_8_retention_keeps_newest_base_and_pinned() -> None:
     await world.serve_one(COMMANDS)
     held, world.running = world.running, {}
     world.ports.clock.advance(400 * 86400)
-    await world.expire()
+    await confirmed_expiry(world, "first")
     left = [point.id for point in await world.points()]
     newest = (await world.points())[-1]
     assert pinned.id in left
@@ -232,7 +233,7 @@ async def test_8_retention_keeps_newest_base_and_pinned() -> None:
     world.running = held
     await world.settle()
     assert content(world, DiskUrl(f"{DISK}-pinned")) == truth.at(pinned)
-    await world.expire()
+    await confirmed_expiry(world, "second")
     assert [point.id for point in await world.points()] == [newest.id]
     scribble(world)
     await backup(world)
@@ -508,6 +509,10 @@ async def test_a_stopped_item_keeps_or_loses_its_data() -> None:
     assert len(await world.points()) == 1
     await restore_all(world, truth)
     await world.command(type="stop-protection", item_id=ITEM, delete_data=True)
+    await world.settle()
+    assert len(await world.points()) == 1
+    world.ports.clock.advance(14 * 86400)
+    await tick(world.ports)
     await world.settle()
     assert await world.item() is None
     assert await world.points() == []

@@ -22,7 +22,6 @@ from shared.model.job import Job
 from shared.model.messages import COMMANDS, QUEUES, ExpirePoints, Outgoing
 from shared.model.pace import Pace
 from shared.model.point import Point
-from shared.model.ranges import PageRange
 from shared.model.vault import Vault, VaultKind
 from shared.steps import restore as restore_steps
 from shared.steps.commands import Accepted
@@ -106,15 +105,19 @@ class World:
         at = self.ports.bus.next_visible_at()
         step = self.ports.clock.now() + timedelta(seconds=15)
         self.ports.clock.set(min(at, step) if at and at > self.ports.clock.now() else step)
-        await self.survive(reconcile(self.ports))
+        await self.reconcile()
+
+    async def reconcile(self, ports: MemoryPorts | None = None) -> None:
+        """The reconciler's timer fires; restores that it finds hanging are started again."""
+        found = await self.survive(reconcile(ports or self.ports))
+        for accepted in found.restores if found else ():
+            self._start(accepted)
 
     async def _at_rest(self) -> bool:
         if any(self.ports.bus.messages(queue) for queue in QUEUES) or self.running:
             return False
         items = [await self.item(id_) async for id_ in self.ports.catalog.items()]
-        return not any(
-            item and (item.snapshotting or item.transferring or item.expiry_due) for item in items
-        )
+        return not any(item and (item.at_work or item.expiry_due) for item in items)
 
     async def survive(self, work: Any) -> Any:
         """Runs one piece of work; a crash or a transient failure ends it, nothing else."""
@@ -250,11 +253,9 @@ class World:
         row = await self.ports.ledger.get(id_, Item)
         return row.record if row else None
 
-    async def restored_original(self, expected: bytes) -> None:
-        """The original disk holds `expected`, nobody leases it, no point is pinned."""
-        blob = self.ports.storage.blob(DISK)
-        assert blob.pages.read(PageRange(0, blob.size_bytes)) == expected
-        assert not blob.lease_id
+    async def let_go(self) -> None:
+        """Nobody leases the disk, no point is pinned."""
+        assert not self.ports.storage.blob(DISK).lease_id
         assert not any(point.pins for point in await self.points())
 
     async def points(self, id_: ItemId = ITEM) -> list[Point]:

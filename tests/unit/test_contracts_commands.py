@@ -14,13 +14,16 @@ from shared.contracts.commands import BODY_BYTES, parse_command
 from shared.contracts.schemas import schemas
 from shared.model.errors import Invalid
 from shared.model.ids import ItemId, RequestId
+from shared.model.inventory import Scope, Tag
 from shared.model.messages import (
     BackupNow,
     Command,
+    Discover,
     Protect,
     Restore,
     RestoreTarget,
     StopProtection,
+    Undelete,
 )
 
 BLOB = "https://acct.blob.core.windows.net/disks/os.vhd"
@@ -61,6 +64,17 @@ def refusal(body: bytes, message_id: str = "m-1") -> Invalid:
         (
             {**BACKUP, "retain_until": "2026-12-31"},
             BackupNow(item_id=ITEM, retain_until=date(2026, 12, 31), request_id=REQUEST),
+        ),
+        ({"type": "undelete", "item_id": "disk-1"}, Undelete(item_id=ITEM, request_id=REQUEST)),
+        (
+            {"type": "discover", "scope": {"url": "https://acct.blob.core.windows.net"}},
+            Discover(scope=Scope(url="https://acct.blob.core.windows.net"), request_id=REQUEST),
+        ),
+        (
+            {"type": "discover", "scope": {"url": BLOB, "tag": "backup=a=b"}},
+            Discover(
+                scope=Scope(url=BLOB, tag=Tag(name="backup", value="a=b")), request_id=REQUEST
+            ),
         ),
         (RESTORE, Restore(item_id=ITEM, target=NEW_BLOB, request_id=REQUEST)),
         (
@@ -107,6 +121,14 @@ def test_a_good_message_says_what_it_means(fields: dict[str, Any], meaning: Comm
         ({**STOP, "delete_data": 1}, "delete_data must be true or false"),
         ({k: STOP[k] for k in ("type", "item_id")}, "delete_data is missing"),
         ({**PROTECT, "policy": "a/b"}, "policy 'a/b' is not a policy name"),
+        ({**PROTECT, "vault": "v"}, "vault 'v' is not a vault name: 2 to 50 letters"),
+        ({"type": "discover"}, "scope is missing"),
+        ({"type": "discover", "scope": "disks"}, "scope must be an object with fields"),
+        ({"type": "discover", "scope": {}}, "scope.url is missing"),
+        ({"type": "discover", "scope": {"url": "disks"}}, "scope.url must be a URL"),
+        ({"type": "discover", "scope": {"url": f"{BLOB}?sig=x"}}, "scope.url must be a plain URL"),
+        ({"type": "discover", "scope": {"url": BLOB, "tag": "x"}}, "scope.tag must be a blob"),
+        ({"type": "discover", "scope": {"url": BLOB, "deep": True}}, "scope.deep is not a field"),
         ({**PROTECT, "source": "os.vhd"}, "source must be a URL"),
         ({**PROTECT, "source": "ftp://h/c/b"}, "source must be a URL"),
         ({**PROTECT, "source": "http://h:port/c/b"}, "source must be a URL"),
@@ -162,7 +184,6 @@ def test_invariant_12_a_huge_body_is_refused_at_once() -> None:
     "fields",
     [
         {"type": "consistency-check", "item_id": "disk-1"},
-        {"type": "discover", "scope": "/subscriptions/1"},
         {**RESTORE, "target": {"kind": "files", "paths": ["/etc"]}},
     ],
 )

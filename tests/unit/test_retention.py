@@ -8,17 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.policy import parse_policy
+from shared.decide.holds import hold, release
 from shared.decide.retention import (
     Mark,
     RetentionPlan,
     end_of_day,
     expires_at,
+    plan_deletion,
     plan_retention,
     reasons_for,
 )
 from shared.model.disk import Snapshot
+from shared.model.errors import Invalid
 from shared.model.ids import DiskUrl, ItemId, JobId, PointId, PolicyName
-from shared.model.point import Kind, Point, Reason
+from shared.model.ledger import Versioned
+from shared.model.point import Hold, Kind, Point, Reason
 from shared.model.policy import Policy, RetentionRule, Rule, Schedule, Week, Weekday
 
 GOLD = parse_policy(
@@ -226,6 +230,56 @@ def test_invariant_8_the_newest_is_the_newest_in_the_vault() -> None:
     assert marks(plan) == {"10": "expire", "11": "protected", "12": "expire"}
 
 
+HOLD = Hold(since=utc("2026-11-01T00:00"), reason="audit")
+
+
+def test_invariant_8_a_held_point_keeps_both_tiers() -> None:
+    old, newest = point("01", hold=HOLD), point("21")
+    plan = plan_retention([old, newest, point("02")], PLAIN, newest.id, utc("2030-01-01T00:00"))
+    assert marks(plan) == {"01": "keep", "02": "expire", "21": "protected"}
+    assert plan.decisions[0].why == "kept by hold"
+    assert plan.decisions[0].release_why == "kept: the point is held"
+
+
+def test_a_hold_is_a_reason_without_an_end_until_it_is_released() -> None:
+    row = Versioned(point("01", reasons=(Reason(rule="daily", until=NOW),), expires_at=NOW), "1")
+    held = hold(row, "audit", NOW).result
+    assert (held.hold, held.expires_at) == (Hold(since=NOW, reason="audit"), None)
+    assert held.reasons[-1] == Reason(rule="hold")
+    again = hold(Versioned(held, "2"), "audit", NOW + timedelta(days=1))
+    assert (again.result, again.changes) == (held, ())
+    assert release(Versioned(held, "2")).result == row.record
+    assert release(row).changes == ()
+    with pytest.raises(Invalid, match="is being removed: begun"):
+        hold(Versioned(point("01", expiring="begun"), "1"), "", NOW)
+
+
+def test_deleting_an_items_data_spares_what_is_held_or_read() -> None:
+    pin = (JobId("disk-1.restore-1"),)
+    points = [point("01"), point("02", hold=HOLD), point("03", "v", pins=pin), point("04", "s")]
+    plan = plan_deletion(reversed(points))
+    assert marks(plan) == {"01": "expire", "02": "keep", "03": "protected", "04": "expire"}
+    assert plan.decisions[0].why == "protection was stopped and its data is deleted"
+
+
+def test_what_a_restore_overwrote_keeps_its_name_for_it() -> None:
+    before = Reason(rule="before a restore", until=utc("2026-12-21T02:00"))
+    kept = point("21", "s", reasons=(before,), retain_until=before.until)
+    (decision,) = plan_retention([kept], PLAIN, None, NOW).decisions
+    assert [reason.rule for reason in decision.reasons] == [
+        "instant-restore",
+        "retain-until",
+        "before a restore",
+    ]
+
+
+def test_a_plan_is_the_same_whatever_its_points_say_of_their_reasons() -> None:
+    """Reasons are the policy's as it is now: those recorded are for people."""
+    stale = point("01", reasons=(Reason(rule="yearly", until=utc("2099-01-01T00:00")),))
+    plan = plan_retention([stale, point("21")], PLAIN, None, NOW)
+    assert marks(plan)["01"] == "expire"
+
+
 def test_a_removal_that_has_begun_goes_on_though_the_policy_would_keep_it_now() -> None:
     half_gone = point("20", "v", expiring="no longer kept: daily until …")
     plan = plan_retention([point("19", "v"), half_gone], PLAIN, None, utc("2030-01-01T00:00"))
@@ -288,6 +342,7 @@ a_point = st.builds(
     st.sampled_from(["sv", "v", "s"]),
     retain_until=st.none() | moments,
     pins=st.sampled_from([(), (), (JobId("disk-1.restore-1"),)]),
+    hold=st.sampled_from([None, None, None, HOLD]),
     expiring=st.sampled_from(["", "", "", "planned before"]),
     reasons=st.sampled_from([(), (Reason(rule="on-demand", until=NOW),)]),
 )
@@ -345,6 +400,9 @@ def test_invariant_8_every_point_is_judged_once_and_none_in_use_is_removed(
     for found in points:
         if found.pins or found.id == base:
             assert found.id not in gone
+        if found.hold and not found.expiring:
+            assert found.id not in gone
+            assert found.id not in {p.id for p in plan.release}
         if found.retain_until and found.retain_until > now and not found.expiring:
             assert found.id not in gone
         if stopped and not found.expiring:

@@ -11,6 +11,7 @@ import pytest
 from shared.azure.errors import scrub, translate
 from shared.config import Settings, read_settings
 from shared.model.errors import Invalid, VaultlineError
+from shared.model.expiry import Guard
 from shared.model.ids import DiskUrl
 from shared.model.pace import Pace
 from shared.wiring import Wiring
@@ -30,6 +31,7 @@ def settings() -> Settings:
             "VAULTLINE_ACCOUNTS": json.dumps({"acct": STORAGE}),
             "ServiceBusConnection": BUS,
             "VAULTLINE_COPY_CONCURRENCY": "5",
+            "VAULTLINE_LEAST_POINTS": "4",
         }
     )
 
@@ -39,6 +41,7 @@ async def test_ports_are_made_once_and_again_after_closing() -> None:
     ports = wiring.ports()
     assert wiring.ports() is ports
     assert ports.pace == Pace(copy_concurrency=5)
+    assert ports.guard == Guard(least_points=4)
     await wiring.aclose()
     await wiring.aclose()
     async with wiring:
