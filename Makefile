@@ -17,11 +17,12 @@ $(SETUP): pyproject.toml requirements.txt local/storage/package-lock.json
 demo: setup
 	$(BIN)/vaultline demo $(ARGS)
 
-test: check
-	$(BIN)/python -m pytest
+test: check quick
+	$(BIN)/python -m pytest -m "stack or e2e"
 
+# Unit tests and simulation: no servers, so they run side by side.
 quick: setup
-	$(BIN)/python -m pytest -m "not stack and not e2e"
+	$(BIN)/python -m pytest -n 2 -m "not stack and not e2e"
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -8,12 +8,13 @@ own. Seconds are of processor time: the planner uses one, and others may use it 
 
 import argparse
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -127,8 +128,10 @@ async def run(options: argparse.Namespace) -> list[Sample]:
 
 
 def _alone(name: str, share: float, ranges: int) -> Sample:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-        return process.submit(_measured, name, share, ranges).result()
+    """Measured in a process of its own, which ends with us however we end."""
+    command = [sys.executable, "-m", "bench.planner", name, str(share), str(ranges)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return Sample(**json.loads(done.stdout))
 
 
 def _measured(name: str, share: float, ranges: int) -> Sample:
@@ -269,3 +272,8 @@ def table(samples: Sequence[Sample]) -> Iterator[str]:
             f"{last.transfer_seconds:,.0f}",
         )
         yield f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    given_name, given_share, given_ranges = sys.argv[1:]
+    json.dump(asdict(_measured(given_name, float(given_share), int(given_ranges))), fp=sys.stdout)
