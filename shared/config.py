@@ -7,7 +7,7 @@
 | `ServiceBusConnection` | connection string of the namespace (or the local broker) |
 | `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
 | `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
-| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS` | see `shared.model.pace` |
+| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS`, `VAULTLINE_STARTS_PER_TICK`, `VAULTLINE_START_INTERVAL_SECONDS`, `VAULTLINE_BLOB_REQUESTS_PER_SECOND`, `VAULTLINE_BLOB_BYTES_PER_SECOND`, `VAULTLINE_GAP_SHARE`, `VAULTLINE_LISTING_GAPS` | see `shared.model.pace` |
 | `VAULTLINE_SOFT_DELETE_DAYS` | how long a deleted item can be had back |
 | `VAULTLINE_LEAST_POINTS`, `VAULTLINE_MOST_REMOVALS_A_DAY`, `VAULTLINE_QUIET_DAYS` | see `shared.model.expiry` |
 """  # noqa: E501

@@ -340,6 +340,10 @@ class Plans(Protocol):
 
     async def slice(self, url: str, offset: int, length: int) -> bytes: ...
 
+    async def urls(self, prefix: str) -> list[str]:
+        """The plans whose URLs begin so."""
+        ...
+
     async def delete(self, prefix: str) -> None:
         """Every plan whose URL begins so."""
         ...

@@ -46,17 +46,25 @@ class AzurePlans:
         except SourceGone:
             raise NotFound(f"there is no plan at {url}") from None
 
+    async def urls(self, prefix: str) -> list[str]:
+        place = self._accounts.prefix(prefix)
+        return [prefix + name.removeprefix(place.name) for name in await self._names(prefix)]
+
     async def delete(self, prefix: str) -> None:
+        container = self._accounts.prefix(prefix).container_client()
+        with translated(prefix):
+            for name in await self._names(prefix):
+                await _delete(container.get_blob_client(name))
+
+    async def _names(self, prefix: str) -> list[str]:
         """Block blobs only: a replica whose name begins alike is no plan."""
         place = self._accounts.prefix(prefix)
-        container = place.container_client()
         with translated(prefix):
+            listing = place.container_client().list_blobs(name_starts_with=place.name)
             try:
-                async for blob in container.list_blobs(name_starts_with=place.name):
-                    if blob.blob_type == BlobType.BLOCKBLOB:
-                        await _delete(container.get_blob_client(str(blob.name)))
+                return [str(b.name) async for b in listing if b.blob_type == BlobType.BLOCKBLOB]
             except ResourceNotFoundError:
-                return  # no container, no plans
+                return []  # no container, no plans
 
 
 class _Upload:

@@ -28,5 +28,6 @@ class MemoryPlans:
             for url in [url for url in self._blobs if url.startswith(prefix)]:
                 del self._blobs[url]
 
-    def urls(self) -> list[str]:
-        return sorted(self._blobs)
+    async def urls(self, prefix: str = "") -> list[str]:
+        async with self._faults.around("plans.urls"):
+            return sorted(url for url in self._blobs if url.startswith(prefix))

@@ -75,7 +75,13 @@ class Item:
     @property
     def at_work(self) -> bool:
         """Whether some backup or restore of it has not ended."""
-        return bool(self.snapshotting or self.transferring or self.queued or self.restoring)
+        return bool(self.jobs_at_work)
+
+    @property
+    def jobs_at_work(self) -> set[JobId]:
+        """Its backups and restores that have not ended."""
+        every = {self.snapshotting, self.transferring, *self.queued, *self.restoring}
+        return {job for job in every if job is not None}
 
     def without(self, job: JobId) -> "Item":
         """The item with every place that the job holds given up."""

@@ -46,12 +46,14 @@ async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
         *await ports.disks.snapshots(item.source),
         *await ports.disks.snapshots(item.replica),
     ]
+    plans = await ports.plans.urls(plans_of(item.replica))
     await _record(ports, item.id)
     asked_for = item.expiry.job
     # The item before its points: what lets go of a snapshot has written its point by then.
     item = (await the(ports, item.id, Item)).record
     points = [row.record async for row in ports.ledger.rows(item.id, Point)]
     released = await _release(ports, item, points, snapshots)
+    await _drop_plans(ports, item, plans)
     expired = await _forget(ports, points)
     await _end(ports, item.id, asked_for)
     return Expired(points=expired, snapshots=released)
@@ -112,7 +114,7 @@ async def _release(
 ) -> int:
     """Deletes our snapshots that nothing in the ledger holds any more."""
     held = await _held(ports, item, points)
-    busy = {item.snapshotting, item.transferring, *(pin for each in points for pin in each.pins)}
+    busy = item.jobs_at_work | {pin for each in points for pin in each.pins}
     orphans = [
         snapshot
         for snapshot in snapshots
@@ -148,6 +150,15 @@ async def _held(ports: Ports, item: Item, points: Iterable[Point]) -> set[tuple[
     return {(snapshot.disk, snapshot.id) for snapshot in held if snapshot}
 
 
+async def _drop_plans(ports: Ports, item: Item, plans: Iterable[str]) -> None:
+    """Deletes the plans of jobs that have ended; `plans` were listed before `item` was read, so
+    that none is taken for one that has just been written (invariant 16)."""
+    root = plans_of(item.replica)
+    jobs = {url.removeprefix(root).partition("/")[0] for url in plans}
+    for job in sorted(jobs - item.jobs_at_work):
+        await ports.plans.delete(f"{root}{job}/")
+
+
 async def _forget(ports: Ports, points: Iterable[Point]) -> int:
     """The records of points whose snapshots are gone."""
     going = [point for point in points if point.expiring]
@@ -159,8 +170,6 @@ async def _forget(ports: Ports, points: Iterable[Point]) -> int:
 async def _end(ports: Ports, item_id: ItemId, begun_for: JobId | None) -> None:
     """Nothing is due any more; an item whose data is deleted goes with its replica."""
     item = (await the(ports, item_id, Item)).record
-    if not item.at_work:
-        await ports.plans.delete(plans_of(item.replica))
     if await _deletable(ports, item):
         await ports.images.delete(item.replica)
         await ports.inventory.release(item.source, item_id)

@@ -71,8 +71,10 @@ async def test_plans_go_by_prefix_and_the_replica_stays(world: World) -> None:
     await world.ports.images.create(disk, 512, "item-1")
     for number in (1, 2):
         await world.ports.plans.put(f"{disk}.plans/{number}", blocks(PLAN))
+    assert await world.ports.plans.urls(disk) == [f"{disk}.plans/1", f"{disk}.plans/2"]
     for _ in range(2):
         await world.ports.plans.delete(disk)
+    assert await world.ports.plans.urls(disk) == []
     with pytest.raises(NotFound):
         await world.ports.plans.slice(f"{disk}.plans/1", 0, 16)
     assert (await world.ports.disks.state(disk)).url == disk

@@ -7,7 +7,16 @@ from shared.model.ids import ItemId, JobId, RequestId, request_job
 from shared.model.job import Job, Status
 from shared.model.messages import COPY
 from shared.steps.reconcile import reconcile
-from tests.sim.scenes import SIZE, Truth, backup, content, restore, scheduled, scribble
+from tests.sim.scenes import (
+    SIZE,
+    Truth,
+    backup,
+    content,
+    restore,
+    restore_all,
+    scheduled,
+    scribble,
+)
 from tests.sim.scenes import started as a_protected_disk
 from tests.sim.world import DISK, ITEM, Crash, World
 
@@ -122,13 +131,38 @@ async def test_retention_beside_a_restore_leaves_its_plan() -> None:
     world, expected = await restoring("alternate")
     world.ports.faults.plan(Fault(call="images.copy", error=Crash))
     await world.serve_one()
-    plans = world.ports.plans.urls()
+    plans = await world.ports.plans.urls()
     assert plans
     await world.expire()
-    assert world.ports.plans.urls() == plans
+    assert await world.ports.plans.urls() == plans
     await world.settle()
     (point, *_) = await world.points()
     assert content(world, await restore(world, point)) == expected
+
+
+async def test_16_a_plan_written_during_a_retention_run_stays() -> None:
+    """Invariant 16: the run has listed the plans; then a backup begins and writes its own."""
+    world = await a_protected_disk(0, SIZE // 4)
+    truth = Truth(world)
+    await backup(world)
+    calls: list[str] = []
+
+    async def before(call: str) -> None:
+        calls.append(call)
+        if calls[-2:-1] == ["plans.urls"]:
+            world.ports.faults.before = None
+            world.ports.storage.put(DISK, 0, b"new!" * 1024)
+            await world.command(type="backup-now", item_id=ITEM)
+            while not world.ports.bus.available(COPY):
+                await world.serve_one()
+
+    world.ports.faults.before = before
+    await world.expire()
+    assert world.ports.faults.before is None, "the backup began in the midst of the run"
+    assert await world.ports.plans.urls()
+    await world.settle()
+    assert len(await world.points()) == 2
+    await restore_all(world, truth)
 
 
 @pytest.mark.parametrize("moment", ["fan-out", "part"])
@@ -137,7 +171,7 @@ async def test_a_lost_plan_is_planned_again(moment: str) -> None:
     world = await a_protected_disk(0, SIZE // 4)
     truth = Truth(world)
     await world.command(type="backup-now", item_id=ITEM)
-    while not world.ports.plans.urls():
+    while not await world.ports.plans.urls():
         await world.serve_one()
     while moment == "part" and not world.ports.bus.available(COPY):
         await world.serve_one()
