@@ -1,5 +1,7 @@
 """What stopped moving is found: it is moved on, or fails with a reason and lets everything go."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from shared.memory import Fault
@@ -141,15 +143,18 @@ async def test_retention_beside_a_restore_leaves_its_plan() -> None:
 
 
 async def test_16_a_plan_written_during_a_retention_run_stays() -> None:
-    """Invariant 16: the run has listed the plans; then a backup begins and writes its own."""
+    """Invariant 16: the run has read the ledger and begins to sweep a dead job's plan; in that
+    moment a backup writes its own. Only the dead one goes."""
     world = await a_protected_disk(0, SIZE // 4)
     truth = Truth(world)
     await backup(world)
-    calls: list[str] = []
+    item = await world.item()
+    assert item is not None
+    dead = f"{item.replica}.plans/{ITEM}.backup-dead/0"
+    await world.ports.plans.put(dead, _one_block())
 
     async def before(call: str) -> None:
-        calls.append(call)
-        if calls[-2:-1] == ["plans.urls"]:
+        if call == "plans.delete":
             world.ports.faults.before = None
             world.ports.storage.put(DISK, 0, b"new!" * 1024)
             await world.command(type="backup-now", item_id=ITEM)
@@ -158,11 +163,17 @@ async def test_16_a_plan_written_during_a_retention_run_stays() -> None:
 
     world.ports.faults.before = before
     await world.expire()
-    assert world.ports.faults.before is None, "the backup began in the midst of the run"
-    assert await world.ports.plans.urls()
+    assert world.ports.faults.before is None, "the backup began in the midst of the sweep"
+    left = await world.ports.plans.urls()
+    assert left
+    assert dead not in left
     await world.settle()
     assert len(await world.points()) == 2
     await restore_all(world, truth)
+
+
+async def _one_block() -> AsyncIterator[bytes]:
+    yield bytes(16)
 
 
 @pytest.mark.parametrize("moment", ["fan-out", "part"])
