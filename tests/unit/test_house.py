@@ -9,10 +9,11 @@ ROOT = Path(__file__).parents[2]
 RULES = {
     "azure.functions": ("functions/", "function_app.py", "local/host/"),
     "azure.durable_functions": ("functions/", "function_app.py", "local/host/"),
-    "azure.storage": ("shared/azure/",),
+    "azure.storage": ("shared/azure/", "local/arm/"),
     "azure.data": ("shared/azure/",),
     "azure.identity": ("shared/azure/",),
-    "azure.core": ("shared/azure/",),
+    "azure.core": ("shared/azure/", "local/arm/"),
+    "azure.mgmt": ("shared/azure/",),
     "azure.servicebus": ("shared/azure/", "local/host/"),
 }
 

@@ -1,0 +1,1 @@
+"""Microsoft.RecoveryServices: vaults that back virtual machines up, as the recordings show them."""
