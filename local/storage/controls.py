@@ -5,7 +5,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from local.errors import StackError
 
@@ -40,14 +42,28 @@ class Fault:
     operation: str | None = None
     method: str | None = None
     path: str | None = None
+    source: str | None = None
+    signature: str | None = None
+    signed_before: datetime | None = None
     skip: int = 0
     times: int | None = None
+    probability: float | None = None
+    seed: int | None = None
     status: int | None = None
     error_code: str | None = None
     retry_after: int | None = None
+    at_source: bool | None = None
     delay_ms: int | None = None
     drop: Literal["before", "after"] | None = None
+    cut_after_bytes: int | None = None
+    shorten_to: int | None = None
+    flip_byte: int | None = None
+    end_sas: bool | None = None
     lose_ranges: int | None = None
+    lose_within: tuple[int, int] | None = None
+    lose_cleared: bool | None = None
+    rows: int | None = None
+    marker: Literal["kept", "lost", "same"] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,13 +80,6 @@ REFUSE_PUT_PAGE_FROM_URL = Fault(
     error_code="CopySourceCannotBeIncrementalCopyBlob",
 )
 """What users report of incremental managed-disk snapshots: the bytes must be read and written."""
-
-_WIRE = {
-    "error_code": "errorCode",
-    "retry_after": "retryAfter",
-    "delay_ms": "delayMs",
-    "lose_ranges": "loseRanges",
-}
 
 
 def read_counters(blob_endpoint: str) -> tuple[OperationCount, ...]:
@@ -93,10 +102,27 @@ def clear_faults(blob_endpoint: str) -> tuple[FaultCount, ...]:
     return _counts(_call("DELETE", f"{blob_endpoint}/__faults"))
 
 
+def rot(
+    blob_endpoint: str, url: str, offset: int, *, snapshot: str = "", shared: bool = False
+) -> int:
+    """Inverts a bit of one stored byte of a page blob, or of its snapshot, behind everybody's back.
+
+    With `shared`, in every version of that blob that holds the same page. Returns how many
+    versions rotted; raises StackError where no page is stored there.
+    """
+    account, container, blob = unquote(urlsplit(url).path).removeprefix("/").split("/", 2)
+    target = {"account": account, "container": container, "blob": blob, "snapshot": snapshot}
+    body = {**target, "offset": offset, "shared": shared}
+    return int(_call("POST", f"{blob_endpoint}/__rot", body)["versions"])
+
+
 def _wire(fault: Fault) -> dict[str, object]:
-    return {
-        _WIRE.get(name, name): value for name, value in vars(fault).items() if value is not None
-    }
+    return {_camel(name): value for name, value in vars(fault).items() if value is not None}
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _counts(rules: Sequence[Mapping[str, int]]) -> tuple[FaultCount, ...]:
@@ -104,7 +130,7 @@ def _counts(rules: Sequence[Mapping[str, int]]) -> tuple[FaultCount, ...]:
 
 
 def _call(method: str, url: str, body: object = None) -> Any:
-    content = None if body is None else json.dumps(body).encode()
+    content = None if body is None else json.dumps(body, default=datetime.isoformat).encode()
     request = urllib.request.Request(url, method=method, data=content)  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310

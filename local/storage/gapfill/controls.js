@@ -1,12 +1,14 @@
 "use strict";
 /**
  * What tests and proofs see of the running storage: `GET /__counters`, and, where
- * VAULTLINE_STORAGE_FAULTS is set, `/__faults`. Both answer the loopback only.
+ * VAULTLINE_STORAGE_FAULTS is set, `/__faults` and `/__rot`. All answer the loopback only.
  */
 const { load, wrap } = require("./azurite");
 const counters = require("./counters");
 const faults = require("./faults");
 const { markDiffs } = require("./listing");
+const { rot } = require("./rot");
+const signatures = require("./signatures");
 const { isLoopback } = require("./source");
 
 const SERVICES = [
@@ -24,12 +26,13 @@ function observe({ name, contextPath }) {
     if (name === "blob") {
       markDiffs(context, request, Operation);
     }
+    const refusal = signatures.refusalOf(request, context);
     if (isLoopback(request)) {
-      return next();
+      return next(refusal);
     }
     const call = { service: name, operation: Operation[context.operation], request, response };
     counters.count(call);
-    return faults.apply(call, context, StorageError, next);
+    return refusal ? next(refusal) : faults.apply(call, context, StorageError, next);
   };
 }
 
@@ -47,13 +50,14 @@ const ROUTES = {
     "GET /__faults": () => faults.rules(),
     "POST /__faults": (body) => faults.add(body),
     "DELETE /__faults": () => faults.clear(),
+    "POST /__rot": (body, stores) => rot(stores, body),
   }),
 };
 
-async function control(route, request, response) {
+async function control(route, stores, request, response) {
   let [status, answer] = [200, undefined];
   try {
-    answer = route(await bodyOf(request));
+    answer = await route(await bodyOf(request), stores);
   } catch (error) {
     [status, answer] = [400, { error: error.message }];
   }
@@ -61,12 +65,12 @@ async function control(route, request, response) {
   response.end(JSON.stringify(answer));
 }
 
-/** The service's own listener with the control routes before it. */
-function withControls(listener) {
+/** The service's own listener with the control routes, which see its stores, before it. */
+function withControls(listener, stores) {
   return (request, response) => {
     const route = ROUTES[`${request.method} ${request.url.split("?", 1)[0]}`];
     if (route && LOOPBACK.has(request.socket.remoteAddress)) {
-      return control(route, request, response);
+      return control(route, stores, request, response);
     }
     return listener(request, response);
   };
@@ -78,7 +82,9 @@ function install() {
     wrap(factory, "createDispatchMiddleware", (stock) => [stock(), observe(service)]);
   }
   const listeners = load("blob/BlobRequestListenerFactory").prototype;
-  wrap(listeners, "createRequestListener", (stock) => withControls(stock()));
+  wrap(listeners, "createRequestListener", function (stock) {
+    return withControls(stock(), this);
+  });
 }
 
 module.exports = { install };

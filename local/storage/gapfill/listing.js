@@ -2,6 +2,7 @@
 /** Get Page Ranges and Get Page Ranges Diff: what Azurite lists wrongly or not at all. */
 const { addressOf, findBlob, load, replace, wrap } = require("./azurite");
 const { refusal } = require("./errors");
+const { cut, faultOf, left } = require("./listing-faults");
 const { allocated, changes, clipped } = require("./ranges");
 const { probe, sourceAddress } = require("./source");
 const { BLOB_API_VERSION } = load("blob/utils/constants");
@@ -20,19 +21,23 @@ function windowOf(context, sizeBytes) {
   return [start, Math.min(end, sizeBytes - 1)];
 }
 
-/** One page of spans; the marker is the offset where the next page begins. */
+/** One page of spans; the marker is the offset where the next page begins, perhaps with `~`s. */
 function paged(spans, { marker, maxresults }, context) {
-  if (marker && !/^\d+$/.test(marker)) {
+  if (marker && !/^\d+~*$/.test(marker)) {
     throw refusal("InvalidQueryParameterValue", context, { QueryParameterName: "marker" });
   }
-  const rest = marker ? spans.filter((span) => span.start >= Number(marker)) : spans;
+  const rest = marker ? spans.filter((span) => span.start >= parseInt(marker, 10)) : spans;
   const count = Math.min(maxresults ?? MAX_RESULTS, MAX_RESULTS);
-  return { page: rest.slice(0, count), next: rest[count] && String(rest[count].start) };
+  const whole = { page: rest.slice(0, count), next: rest[count] && String(rest[count].start) };
+  const at = (row) => {
+    const { start } = rest[row];
+    return parseInt(marker, 10) === start ? `${marker}~` : String(start);
+  };
+  return cut(whole, faultOf(context), marker, at);
 }
 
 function answer(spans, properties, options, context) {
-  const shown = spans.slice(0, spans.length - (context.context.loseRanges ?? 0));
-  const { page, next } = paged(shown, options, context);
+  const { page, next } = paged(left(spans, faultOf(context)), options, context);
   return {
     statusCode: 200,
     pageRange: page.filter((span) => !span.cleared),

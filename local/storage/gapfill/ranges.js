@@ -6,13 +6,16 @@
  * and disjoint. `persistency` points at the bytes and so tells one write from another.
  */
 
+/** The write that stored a range came with, `{id, offset}`, also where its bytes have rotted. */
+const identityOf = ({ persistency }) => persistency.was ?? persistency;
+
 /** The part of `ranges` inside `[start, end]`, as `{start, end, id, offset}`. */
 function clipped(ranges, start, end) {
   return ranges
     .filter((range) => range.end >= start && range.start <= end)
     .map((range) => {
       const from = Math.max(range.start, start);
-      const { id, offset } = range.persistency;
+      const { id, offset } = identityOf(range);
       return {
         start: from,
         end: Math.min(range.end, end),
@@ -84,4 +87,4 @@ function joined(chunks) {
   return result;
 }
 
-module.exports = { allocated, changes, clipped, joined };
+module.exports = { allocated, changes, clipped, identityOf, joined };
