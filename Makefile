@@ -30,8 +30,12 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# `make bench NAME="transfer --rounds 5"` runs one of them; without a name, all. What each says
+# goes into docs/performance.md.
 bench: setup
-	$(BIN)/python -m bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m bench $(NAME)
+	$(BIN)/python -m bench report
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info local/storage/node_modules

@@ -4,6 +4,8 @@ from typing import Any
 
 from cli.output import Column, decimal, listed, moment, size
 
+RANGES_SHOWN = 8
+
 
 def _sub_tasks(tasks: list[dict[str, Any]]) -> str:
     return listed(f"{task['name']}: {task['status']}" for task in tasks)
@@ -18,6 +20,13 @@ def _reasons(reasons: list[dict[str, Any]]) -> str:
         f"{reason['rule']} until {moment(reason['until'])}" if reason["until"] else reason["rule"]
         for reason in reasons
     )
+
+
+def _ranges(ranges: list[dict[str, int]]) -> str:
+    """Where each begins and ends, in bytes; the first of them."""
+    told = [f"{each['start']}-{each['end']}" for each in ranges[:RANGES_SHOWN]]
+    more = len(ranges) - len(told)
+    return listed([*told, f"and {more} more"] if more else told)
 
 
 def _hold(hold: dict[str, Any]) -> str:
@@ -57,6 +66,7 @@ ITEM = (
     Column("PROTECTED SINCE", "protected_at", moment),
     Column("BASE", "base"),
     Column("EXPIRY HELD", "expiry_held"),
+    Column("CHECKED", "checked_at", moment),
 )
 
 JOBS = (
@@ -68,6 +78,13 @@ JOBS = (
     Column("MOVED", "moved_bytes", size),
     Column("ERROR", "error", lambda error: str(error["code"])),
 )
+CHECKED = (
+    Column("COMPARED", "compared_bytes", size),
+    Column("DIFFERED", "differing_bytes", size),
+    Column("AT", "differing_ranges", _ranges),
+    Column("SUSPECT POINTS", "suspect_points", listed),
+)
+"""What a check found."""
 JOB = (
     Column("ID", "id"),
     Column("ITEM", "item_id"),
@@ -79,6 +96,7 @@ JOB = (
     Column("ENDED", "ended_at", moment),
     Column("PLANNED", "planned_bytes", size),
     Column("MOVED", "moved_bytes", size),
+    *CHECKED,
     Column("ERROR", "error", _error),
     Column("TRACE", "trace_id"),
 )
@@ -92,6 +110,7 @@ POINTS = (
     Column("COPIED", "copied_bytes", size),
     Column("EXPIRES", "expires_at", moment),
     Column("KEPT BY", "reasons", _rules),
+    Column("SUSPECT", "suspect", lambda _: "yes"),
 )
 POINT = (
     Column("ID", "id"),
@@ -105,6 +124,9 @@ POINT = (
     Column("CHANGED", "changed_bytes", size),
     Column("COPIED", "copied_bytes", size),
     Column("CLEARED", "cleared_bytes", size),
+    Column("REPAIRED", "repaired_bytes", size),
+    Column("SUSPECT", "suspect"),
+    Column("HEALED", "healed"),
     Column("REQUESTS", "requests"),
     Column("EXPIRES", "expires_at", moment),
     Column("KEPT BY", "reasons", _reasons),
@@ -119,6 +141,7 @@ REQUEST = (
     Column("TARGET", "target"),
     Column("FOUND", "found"),
     Column("REGISTERED", "registered"),
+    *CHECKED,
     Column("ERROR", "error", _error),
 )
 BULK = (
@@ -162,6 +185,7 @@ VAULTS = (
 )
 VAULT = (
     *VAULTS,
+    Column("EXTENTS OF", "extent_bytes", size),
     Column("ITEMS", "items"),
     Column("HOLDS AT MOST", "stored_bytes", decimal),
     Column("CHANGES A DAY", "daily_bytes", decimal),

@@ -21,18 +21,20 @@ def discover(
     scope: Annotated[
         str,
         typer.Argument(
-            metavar="URL", help="An account's endpoint, a container, or how blobs' URLs begin."
+            metavar="SCOPE",
+            help="An account's endpoint, a container, or how blobs' URLs begin; or a "
+            "subscription's or resource group's id.",
         ),
     ],
     tag: Annotated[
         str | None,
-        typer.Option("--tag", metavar="NAME=VALUE", help="Only blobs with this index tag."),
+        typer.Option("--tag", metavar="NAME=VALUE", help="Only disks with this tag."),
     ] = None,
     wait: Wait = False,
     timeout: Timeout = DAY_SECONDS,
     as_json: AsJson = False,
 ) -> int:
-    """Find page blobs and register them, so that they can be protected."""
+    """Find page blobs, or managed disks, and register them, so that they can be protected."""
     given = {"url": scope, "tag": tag} if tag else {"url": scope}
     fields = {"type": "discover", "scope": given}
 

@@ -100,12 +100,14 @@ def jobs(
 
 def cancel(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="A backup's or restore's job id.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", help="A backup's, restore's or check's job id.")
+    ],
     wait: Wait = False,
     timeout: Timeout = DAY_SECONDS,
     as_json: AsJson = False,
 ) -> int:
-    """End a backup or a restore before its time. What it wrote is put right by the next one."""
+    """End a backup, restore or check before its time. What it wrote is put right by the next."""
 
     async def ask(session: Session) -> int:
         row = await session.ports.ledger.get(item_of(job_id(job)), Job, job)

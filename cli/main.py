@@ -67,6 +67,7 @@ for command in (
     protection.stop,
     protection.undelete,
     protection.backup,
+    protection.check,
     listings.items,
     jobs.jobs,
     jobs.cancel,

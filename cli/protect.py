@@ -41,11 +41,11 @@ DEFAULT_POLICY = str(DEFAULT_DOCUMENT["name"])
 def protect(
     context: typer.Context,
     source: Annotated[
-        str | None, typer.Argument(help="The URL of the page blob to protect.")
+        str | None, typer.Argument(help="The page blob's URL, or the managed disk's id.")
     ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option("--prefix", metavar="URL", help="Every page blob whose URL begins so."),
+        typer.Option("--prefix", metavar="URL", help="Every disk whose URL, or id, begins so."),
     ] = None,
     tag: Annotated[
         str | None,

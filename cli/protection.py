@@ -1,4 +1,4 @@
-"""`stop`, `undelete` and `backup`."""
+"""`stop`, `undelete`, `backup` and `check`."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ import typer
 from cli.output import AsJson
 from cli.requests import DAY_SECONDS, Asked, Timeout, Wait, conclude, post
 from cli.session import Session, run
+from shared.decide.check import CHECK, check_checkable
 from shared.decide.protection import check_deleted, check_not_deleted
 from shared.model.errors import Invalid, NotFound
 from shared.model.ids import item_id
@@ -82,6 +83,25 @@ def backup(
                 f"protection of item {item} is stopped", action="Protect it again, then back it up."
             )
         request = await post(session, known.id, Operation.BACKUP, BACKUP, fields)
+        return await conclude(session, request, Asked(wait, timeout, as_json))
+
+    return run(context, ask)
+
+
+def check(
+    context: typer.Context,
+    item: ItemArgument,
+    wait: Wait = False,
+    timeout: Timeout = DAY_SECONDS,
+    as_json: AsJson = False,
+) -> int:
+    """Compare an item's replica with its source, byte by byte, and put right what differs."""
+    fields = {"type": "consistency-check", "item_id": item}
+
+    async def ask(session: Session) -> int:
+        known = await existing(session, item)
+        check_checkable(known)
+        request = await post(session, known.id, Operation.CONSISTENCY_CHECK, CHECK, fields)
         return await conclude(session, request, Asked(wait, timeout, as_json))
 
     return run(context, ask)

@@ -149,7 +149,8 @@ async def conclude(
         def look(job: Job, transfer: Transfer | None) -> None:
             view = job_view(job, transfer)
             total = view["planned_bytes"] or None
-            progress.update(bar, description=_now(job), completed=view["moved_bytes"], total=total)
+            done = view.get("compared_bytes", view["moved_bytes"])
+            progress.update(bar, description=_now(job), completed=done, total=total)
 
         job = await follow(session, request, asked.timeout_seconds, look)
     answer = {**job_view(job), "request_id": request.request_id, **(more or {}), **_detail(job)}

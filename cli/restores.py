@@ -20,7 +20,10 @@ def restore(
     context: typer.Context,
     item: ItemArgument,
     to: Annotated[
-        str, typer.Option("--to", metavar="TARGET", help="`original`, or a new blob's URL.")
+        str,
+        typer.Option(
+            "--to", metavar="TARGET", help="`original`, or a new one: a blob's URL, a disk's id."
+        ),
     ],
     point: Annotated[str | None, typer.Option("--point", help="A point's id.")] = None,
     at: Annotated[

@@ -43,7 +43,7 @@ def up(
     """Start what is not running, and wait until it is ready."""
     ports = {name: _number(name, text) for name, text in _pairs("--port", port).items()}
     config = stack.stack_config(data_dir, ports=ports, settings=_pairs("--setting", setting))
-    with terminal(errors=True).status("Starting storage, Service Bus and functions host"):
+    with terminal(errors=True).status("Starting the laptop stack"):
         started = stack.up(config, only=only)
     _show(started.as_json(), "The stack is up.", as_json=as_json)
 

@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any
 
 import typer
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from cli.columns import VAULT, VAULTS
 from cli.output import AsJson, say, show_json, show_list, show_one
@@ -19,6 +20,8 @@ DEFAULT_ACCOUNT = "vlvault"
 """The laptop stack's account for vaults."""
 
 _CONTAINER = re.compile(r"[a-z0-9](?:-?[a-z0-9]){2,62}")
+
+_SIZE = TypeAdapter(ByteSize)
 
 vaults = typer.Typer(no_args_is_help=True, help="Vaults: where recovery points live.")
 
@@ -45,10 +48,18 @@ def create(
     redundancy: Annotated[
         str | None, typer.Option("--redundancy", help="The account's: LRS, GRS or ZRS.")
     ] = None,
+    extent_size: Annotated[
+        str | None,
+        typer.Option(
+            "--extent-size",
+            help="How much of a disk one page blob holds, e.g. 64GiB (the default).",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a vault and its container in a storage account. Making the same one again changes
-    nothing; region and redundancy may be changed until it holds an item."""
+    nothing; region and redundancy may be changed until it holds an item, the size of its extents
+    at any time, for items that come under it from then on."""
 
     async def ask(session: Session) -> None:
         wanted = WantedVault(
@@ -56,6 +67,7 @@ def create(
             url=_given(url) if url else _place(session, account, container or vault.lower()),
             region=region_name(region) if region else None,
             redundancy=_redundancy(redundancy) if redundancy else None,
+            extent_bytes=_bytes(extent_size) if extent_size else None,
         )
         show_one(_view(await make_vault(session.ports, wanted)), VAULTS, as_json=as_json)
 
@@ -104,6 +116,13 @@ def _redundancy(text: str) -> Redundancy:
         return Redundancy(text.upper())
     except ValueError:
         raise Invalid(f"--redundancy must be one of {', '.join(Redundancy)}") from None
+
+
+def _bytes(text: str) -> int:
+    try:
+        return int(_SIZE.validate_python(text))
+    except ValidationError:
+        raise Invalid(f"--extent-size: '{text[:40]}' is not a size such as 64GiB") from None
 
 
 def _given(url: str) -> str:

@@ -15,9 +15,12 @@ from local.node import Node, find_node
 from local.ports import Ports
 from local.processes import Program, python
 from local.settings import app_settings
-from local.storage.azurite import HOST, launch
+from local.storage.azurite import HOST, blob_endpoint, launch
 
 HOST_CLIENT = "vaultline-host"
+TIME_FACTOR = "VAULTLINE_LOCAL_TIME_FACTOR"
+"""A setting of the laptop alone: how much faster than Azure's the Resource Manager's time runs."""
+DEFAULT_TIME_FACTOR = "60"
 
 
 class Component(StrEnum):
@@ -25,6 +28,7 @@ class Component(StrEnum):
 
     STORAGE = "storage"
     SERVICE_BUS = "service-bus"
+    ARM = "arm"
     HOST = "host"
 
 
@@ -74,6 +78,16 @@ def _service_bus(config: StackConfig, ports: Ports) -> Program:
     options = ("--port", str(ports.service_bus), "--entities", str(entities))
     argv = (python(), "-m", "local.servicebus", *options, "--data-dir", str(data_dir))
     return _program(config, Component.SERVICE_BUS, argv, {}, config.root)
+
+
+def _arm(config: StackConfig, ports: Ports) -> Program:
+    data_dir = config.data_dir / "arm"
+    data_dir.mkdir(parents=True, exist_ok=True)
+    options = ("--port", str(ports.arm), "--data", str(data_dir))
+    storage = ("--blob-endpoint", blob_endpoint(ports.storage))
+    factor = ("--time-factor", config.settings.get(TIME_FACTOR, DEFAULT_TIME_FACTOR))
+    argv = (python(), "-m", "local.arm", *options, *storage, *factor)
+    return _program(config, Component.ARM, argv, {}, config.root)
 
 
 def _host(config: StackConfig, ports: Ports) -> Program:
@@ -133,6 +147,12 @@ ROLES: Mapping[Component, Role] = {
         port_names=("service_bus",),
         program=_service_bus,
         is_ready=lambda ports: _listens(ports.service_bus),
+        grace_seconds=10,
+    ),
+    Component.ARM: Role(
+        port_names=("arm",),
+        program=_arm,
+        is_ready=lambda ports: _listens(ports.arm),
         grace_seconds=10,
     ),
     Component.HOST: Role(

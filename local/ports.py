@@ -25,6 +25,7 @@ class Ports:
     queue: int
     service_bus: int
     host: int
+    arm: int
 
     @property
     def storage(self) -> StoragePorts:

@@ -1,4 +1,5 @@
-"""The laptop stack: storage, Service Bus and functions host as one thing to start and stop.
+"""The laptop stack: storage, Service Bus, Resource Manager and functions host as one thing to
+start and stop.
 
 Everything it knows lies in the data folder: `stack.json` (ports), `run/` (processes), `logs/`, and
 a folder for each component. Processes outlive the caller; `down` ends them all.
@@ -21,7 +22,13 @@ from local.errors import AlreadyRunning, ComponentFailed, NotStarted, StackError
 from local.node import find_node
 from local.ports import PORT_NAMES, Ports, choose_ports
 from local.processes import ProcessRecord, Program, is_alive, log_tail, recorded
-from local.settings import app_settings, service_bus_connection, write_core_tools_settings
+from local.settings import (
+    SUBSCRIPTION,
+    app_settings,
+    arm_endpoint,
+    service_bus_connection,
+    write_core_tools_settings,
+)
 from local.storage.azurite import (
     SOURCE,
     STATE,
@@ -48,12 +55,15 @@ class StorageConnections:
 class Environment:
     """What a client of the stack needs; the public shape of `vaultline local env --json`.
 
-    `storage_url` is the root of the blob service, whose counters `local.storage.controls` reads.
+    `storage_url` is the root of the blob service, whose counters `local.storage.controls` reads;
+    `arm_url` Resource Manager's, in which `subscription` is the app's.
     """
 
     service_bus: str
     storage: StorageConnections
     storage_url: str
+    arm_url: str
+    subscription: str
     functions_url: str
     data_dir: str
 
@@ -266,6 +276,8 @@ def _environment(config: StackConfig, ports: Ports) -> Environment:
             state=connection_string(STATE, ports.storage),
         ),
         storage_url=blob_endpoint(ports.storage),
+        arm_url=arm_endpoint(ports),
+        subscription=SUBSCRIPTION,
         functions_url=functions_url(ports),
         data_dir=str(config.data_dir),
     )

@@ -50,10 +50,15 @@ def from_plain(kind: type[T], values: Any) -> T:
 
 def explain(error: ValidationError) -> str:
     """A validation error as one line for people: each wrong field and why, without its value."""
-    rows = [f"{_where(row['loc'])}{row['msg']}" for row in error.errors(include_url=False)]
+    rows = [f"{_where(row['loc'])}{_what(row['msg'])}" for row in error.errors(include_url=False)]
     return "; ".join(rows[:5]) + (f"; and {len(rows) - 5} more" if len(rows) > 5 else "")
 
 
 def _where(loc: tuple[int | str, ...]) -> str:
     path = ".".join(str(part) for part in loc)
     return f"{path}: " if path else ""
+
+
+def _what(message: str) -> str:
+    """What is wrong, without pydantic's word for what our own checks said."""
+    return message.removeprefix("Value error, ")

@@ -7,19 +7,26 @@
 | `ServiceBusConnection` | connection string of the namespace (or the local broker) |
 | `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
 | `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
-| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_MAX_ATTEMPTS`, `VAULTLINE_STARTS_PER_TICK`, `VAULTLINE_START_INTERVAL_SECONDS`, `VAULTLINE_BLOB_REQUESTS_PER_SECOND`, `VAULTLINE_BLOB_BYTES_PER_SECOND`, `VAULTLINE_GAP_SHARE`, `VAULTLINE_LISTING_GAPS` | see `shared.model.pace` |
+| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_PART_SECONDS`, `VAULTLINE_CHECKPOINT_SECONDS`, `VAULTLINE_HOLDERS`, `VAULTLINE_SAMPLES`, `VAULTLINE_MAX_ATTEMPTS`, `VAULTLINE_STARTS_PER_TICK`, `VAULTLINE_START_INTERVAL_SECONDS`, `VAULTLINE_BLOB_REQUESTS_PER_SECOND`, `VAULTLINE_BLOB_BYTES_PER_SECOND`, `VAULTLINE_GAP_SHARE`, `VAULTLINE_LISTING_GAPS` | see `shared.model.pace` |
 | `VAULTLINE_SOFT_DELETE_DAYS` | how long a deleted item can be had back |
+| `VAULTLINE_SUBSCRIPTIONS` | comma-separated ids of the subscriptions whose managed disks may be protected and restored to; none if empty |
+| `VAULTLINE_ARM` | Resource Manager's address, where it is not Azure's public one |
+| `VAULTLINE_SNAPSHOT_GROUP` | the resource group for snapshots, where they are not to be beside their disks |
+| `VAULTLINE_RESTORE_GROUPS` | comma-separated names of the resource groups that restores may make disks in |
+| `VAULTLINE_RESTORE_SKU` | what restored disks are; `StandardSSD_LRS` if empty |
+| `VAULTLINE_GRANT_LINGER_SECONDS` | how long leave to read a snapshot is kept for the next who needs it |
 | `VAULTLINE_LEAST_POINTS`, `VAULTLINE_MOST_REMOVALS_A_DAY`, `VAULTLINE_QUIET_DAYS` | see `shared.model.expiry` |
 """  # noqa: E501
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, TypeVar
 
 from pydantic import Json, TypeAdapter, ValidationError
 
 from shared.codec import explain
+from shared.model.cloud import AZURE, Cloud, groups_of, subscriptions_of
 from shared.model.errors import Invalid
 from shared.model.expiry import Guard
 from shared.model.pace import Pace
@@ -36,6 +43,7 @@ class Settings:
     telemetry: str
     pace: Pace
     guard: Guard
+    cloud: Cloud = field(default_factory=Cloud)
 
 
 Tuning = TypeVar("Tuning", Pace, Guard)
@@ -61,6 +69,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         telemetry=env.get("VAULTLINE_TELEMETRY", "off"),
         pace=_tuned(env, Pace),
         guard=_tuned(env, Guard),
+        cloud=_cloud(env),
     )
 
 
@@ -81,6 +90,28 @@ def _accounts(text: str) -> dict[str, str]:
         return _ACCOUNTS.validate_python(text)
     except ValidationError as error:
         raise Invalid(f"setting VAULTLINE_ACCOUNTS: {explain(error)}", action=_ACTION) from None
+
+
+def _cloud(env: Mapping[str, str]) -> Cloud:
+    try:
+        subscriptions = subscriptions_of(env.get("VAULTLINE_SUBSCRIPTIONS", ""))
+    except Invalid as error:
+        raise Invalid(f"setting VAULTLINE_SUBSCRIPTIONS: {error}", action=_ACTION) from None
+    return Cloud(
+        endpoint=env.get("VAULTLINE_ARM") or AZURE,
+        subscriptions=subscriptions,
+        snapshot_group=env.get("VAULTLINE_SNAPSHOT_GROUP", ""),
+        restore_groups=groups_of(env.get("VAULTLINE_RESTORE_GROUPS", "")),
+        restore_sku=env.get("VAULTLINE_RESTORE_SKU") or Cloud.restore_sku,
+        grant_linger_seconds=_seconds(env, "VAULTLINE_GRANT_LINGER_SECONDS"),
+    )
+
+
+def _seconds(env: Mapping[str, str], name: str) -> float:
+    text = env.get(name) or str(Cloud.grant_linger_seconds)
+    if not text.replace(".", "", 1).isdecimal():
+        raise Invalid(f"setting {name}: a number of seconds is expected", action=_ACTION)
+    return float(text)
 
 
 def _tuned(env: Mapping[str, str], kind: type[Tuning]) -> Tuning:

@@ -18,6 +18,7 @@ from shared.model.group import Group, GroupName
 from shared.model.ids import DiskUrl, Epoch, ItemId, JobId, PolicyName, VaultName
 from shared.model.inventory import FoundDisk, KnownDisk, Scope
 from shared.model.ledger import R, RowChange, Versioned
+from shared.model.manifest import Checksum
 from shared.model.messages import Outgoing
 from shared.model.pace import Pace
 from shared.model.policy import Policy
@@ -26,10 +27,14 @@ from shared.model.vault import Vault
 
 
 class Clock(Protocol):
-    """The only reader of time."""
+    """The only reader of time, and the only one who waits for it."""
 
     def now(self) -> datetime:
         """Aware, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Lets others run until so much time has passed."""
         ...
 
 
@@ -243,7 +248,8 @@ class ReadGrant:
 
 
 class Disks(Protocol):
-    """Reading disk images and their snapshots: sources and replicas alike."""
+    """Reading page images and their snapshots: sources and replicas alike. An image in several
+    extents is read extent by extent (`shared.steps.extents`)."""
 
     async def state(self, disk: DiskUrl) -> DiskState:
         """Raises `SourceGone` where there is no such image, `Invalid` where it is no page image
@@ -285,14 +291,25 @@ class Disks(Protocol):
         """Leave for the service to read the snapshot; taken back on the way out."""
         ...
 
-    async def read(self, snapshot: Snapshot, range_: PageRange) -> bytes:
-        """The bytes themselves, through the worker."""
+    async def take_back(self, disk: DiskUrl) -> None:
+        """Leave to read the disk's snapshots that a dead process may have left, where the service
+        lets leave be taken back. Only while nothing is under way that reads them; what this
+        process itself reads stays."""
+        ...
+
+    async def read(self, image: Snapshot | DiskUrl, range_: PageRange) -> bytes:
+        """The bytes themselves, through the worker. Raises `SourceGone`, `Invalid` beyond the
+        image's end."""
         ...
 
 
 class Images(Protocol):
-    """Writing disk images. Writers are fenced by the service itself (invariant 3): every write
-    with a stale fence raises `StaleEpoch` and changes nothing."""
+    """Writing page images: an image of one blob, or one extent of a larger one. Writers are fenced
+    by the service itself (invariant 3): every write with a stale fence raises `StaleEpoch` and
+    changes nothing.
+
+    `copy`, `clear` and `write` are tried once: who asks for many at a time decides when to repeat
+    what, and how many to send (`shared.steps.lanes`)."""
 
     async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
         """An image of zeros that carries `tag` (its `DiskState.tag`). Raises `AlreadyExists`."""
@@ -319,18 +336,28 @@ class Images(Protocol):
         """Only while the image is as in `state`. Raises `StaleEpoch` where it is not."""
         ...
 
-    async def copy(self, disk: DiskUrl, range_: PageRange, source: ReadGrant, fence: Fence) -> None:
-        """Server-side, ≤ 4 MiB, from the same offset of the source. Raises `StaleEpoch`,
-        `SourceGone`, `ServerSideCopyRefused`."""
+    async def copy(
+        self,
+        disk: DiskUrl,
+        range_: PageRange,
+        source: ReadGrant,
+        fence: Fence,
+        source_start: int | None = None,
+    ) -> Checksum:
+        """Server-side, ≤ 4 MiB, from `source_start` of the source on, or else from the same
+        offset; the checksum of what was copied. Raises `StaleEpoch`, `SourceGone`, `GrantOver`,
+        `ServerSideCopyRefused`."""
         ...
 
     async def clear(self, disk: DiskUrl, range_: PageRange, fence: Fence) -> None: ...
 
-    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> None: ...
+    async def write(
+        self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence
+    ) -> Checksum: ...
 
 
 class Plans(Protocol):
-    """Plans as compact blobs beside the replica. Immutable once written."""
+    """Plans and manifests as compact blobs beside the replica. Immutable once written."""
 
     async def put(self, url: str, blocks: AsyncIterable[bytes]) -> None:
         """Writes the blocks one by one, as they come; the plan exists once all are written.

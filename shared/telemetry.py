@@ -8,6 +8,7 @@ Attributes: `vaultline.item`, `vaultline.job`. Never a URL with a query, a key o
 (invariant 10).
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,12 +21,16 @@ from opentelemetry.trace import Span, Status, StatusCode
 from shared.model.errors import VaultlineError
 
 _tracer = trace.get_tracer("vaultline")
+_log = logging.getLogger("vaultline")
 _meter = metrics.get_meter("vaultline")
 
 planned_bytes = _meter.create_counter("vaultline.bytes.planned", "By", "page data planned to move")
 moved_bytes = _meter.create_counter("vaultline.bytes.moved", "By", "moved by the storage service")
 worker_bytes = _meter.create_counter("vaultline.bytes.worker", "By", "disk bytes through a worker")
 requests = _meter.create_counter("vaultline.requests", "1", "storage requests of transfers")
+refusals = _meter.create_counter("vaultline.requests.refused", "1", "by a service that was busy")
+samples = _meter.create_counter("vaultline.samples", "1", "places read from source and replica")
+alarms = _meter.create_counter("vaultline.alarms", "1", "replicas found different from sources")
 step_seconds = _meter.create_histogram("vaultline.step.duration", "s", "one step's duration")
 backup_seconds = _meter.create_histogram("vaultline.backup.duration", "s", "snapshot to commit")
 lag_seconds = _meter.create_histogram("vaultline.backup.lag", "s", "slot to commit")
@@ -66,6 +71,13 @@ def _named(attributes: dict[str, Any]) -> dict[str, Any]:
 def note(**attributes: Any) -> None:
     """More attributes for the current span."""
     trace.get_current_span().set_attributes(_named(attributes))
+
+
+def alarm(message: str, **attributes: Any) -> None:
+    """Something that a person should know: an error in the log, and an event of the span."""
+    alarms.add(1)
+    _log.error("%s", message, extra=_named(attributes))
+    trace.get_current_span().add_event(message, _named(attributes))
 
 
 def traceparent() -> str:

@@ -17,12 +17,9 @@ from shared.azure.images import AzureImages
 from shared.azure.inventory import AzureInventory
 from shared.azure.ledger import AzureLedger
 from shared.azure.plans import AzurePlans
+from shared.azure.routing import RoutedDisks, RoutedImages
 from shared.config import Settings, read_settings
 from shared.ports import Ports
-
-LEAST_CONNECTIONS = 64
-PARTS_AT_ONCE = 4
-"""Copy parts that one process may carry out at the same time."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,11 @@ def _open(settings: Settings, loop: asyncio.AbstractEventLoop) -> _Live:
         state=settings.state,
         service_bus=settings.service_bus,
         service_bus_namespace=settings.service_bus_namespace,
-        parallel_requests=max(LEAST_CONNECTIONS, settings.pace.copy_concurrency * PARTS_AT_ONCE),
+        parallel_requests=settings.pace.account_requests,
         clock=clock,
+        cloud=settings.cloud,
     )
+    managed = connections.managed
     ports = Ports(
         clock=clock,
         ledger=AzureLedger(connections.tables),
@@ -96,8 +95,8 @@ def _open(settings: Settings, loop: asyncio.AbstractEventLoop) -> _Live:
         due=AzureDueIndex(connections.tables),
         bus=connections.bus,
         dead_letters=connections.dead_letters,
-        disks=AzureDisks(connections.accounts),
-        images=AzureImages(connections.accounts),
+        disks=RoutedDisks(AzureDisks(connections.accounts), managed.disks),
+        images=RoutedImages(AzureImages(connections.accounts), managed.images),
         plans=AzurePlans(connections.accounts),
         containers=AzureContainers(connections.accounts),
         pace=settings.pace,

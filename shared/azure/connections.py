@@ -9,12 +9,18 @@ from azure.identity.aio import DefaultAzureCredential
 from azure.servicebus.aio import ServiceBusClient
 
 from shared.azure.accounts import Accounts, open_account
+from shared.azure.arm import Arm
 from shared.azure.dead_letters import AzureDeadLetters
 from shared.azure.http import Pool, table_patience
+from shared.azure.managed.opening import open_managed
 from shared.azure.service_bus import PATIENCE, AzureBus
 from shared.azure.tables import Tables
+from shared.model.cloud import Cloud
 from shared.model.errors import Invalid
 from shared.ports import Clock
+
+ARM_REQUESTS = 16
+"""At once to Resource Manager, which has a pool of its own: pages must not keep it waiting."""
 
 
 class Identity:
@@ -47,12 +53,15 @@ class Connections:
         service_bus_namespace: str,
         parallel_requests: int,
         clock: Clock,
+        cloud: Cloud | None = None,
     ) -> None:
         identity = Identity()
         pool = Pool(parallel_requests)
+        arm_pool = Pool(ARM_REQUESTS)
         self.accounts = Accounts(
             open_account(name, setting, pool, identity, clock) for name, setting in accounts.items()
         )
+        self.managed = open_managed(Arm(cloud or Cloud(), identity, arm_pool, clock), pool)
         self.tables = Tables(_open_tables(state, pool, identity))
         self.bus = AzureBus(lambda: _open_bus(service_bus, service_bus_namespace, identity))
         self.dead_letters = AzureDeadLetters(
@@ -61,6 +70,8 @@ class Connections:
         self._closing = AsyncExitStack()
         self._closing.push_async_callback(identity.aclose)
         self._closing.push_async_callback(pool.close)
+        self._closing.push_async_callback(arm_pool.close)
+        self._closing.push_async_callback(self.managed.aclose)
         self._closing.push_async_callback(self.bus.aclose)
 
     async def aclose(self) -> None:

@@ -60,16 +60,16 @@ class AzureDisks:
     async def snapshots(self, disk: DiskUrl) -> list[Snapshot]:
         place = self._accounts.place(disk)
         found: list[Snapshot] = []
+        listing = place.container_client().list_blobs(
+            name_starts_with=place.name, include=["snapshots", "metadata"]
+        )
         try:
-            with translated(disk):
-                listing = place.container_client().list_blobs(
-                    name_starts_with=place.name, include=["snapshots", "metadata"]
-                )
-                async for blob in listing:
-                    if blob.name != place.name:
-                        break  # names are sorted: what only begins like this disk comes after it
-                    if blob.snapshot and TAG in (blob.metadata or {}):
-                        found.append(_snapshot(disk, blob))
+            async for page in each_page(listing.by_page(), disk):
+                its = [blob for blob in page if blob.name == place.name]
+                tagged = [each for each in its if each.snapshot and TAG in (each.metadata or {})]
+                found += [_snapshot(disk, blob) for blob in tagged]
+                if len(its) < len(page):
+                    break  # names are sorted: what only begins like this disk comes after it
         except SourceGone:
             return []
         return sorted(found, key=lambda snapshot: snapshot.id)
@@ -115,13 +115,16 @@ class AzureDisks:
         place = self._accounts.place(snapshot.disk)
         yield await place.account.grant(place, snapshot)
 
-    async def read(self, snapshot: Snapshot, range_: PageRange) -> bytes:
-        blob = self._accounts.place(snapshot.disk).client(snapshot.id)
-        with translated(snapshot.disk):
+    async def take_back(self, disk: DiskUrl) -> None:
+        """Signatures end by themselves."""
+
+    async def read(self, image: Snapshot | DiskUrl, range_: PageRange) -> bytes:
+        disk, blob = self._image(image)
+        with translated(disk):
             stream = await blob.download_blob(offset=range_.start, length=range_.size_bytes)
             body = await stream.readall()
         if len(body) != range_.size_bytes:
-            raise Invalid(f"{range_} ends beyond snapshot {snapshot.id} of {snapshot.disk}")
+            raise Invalid(f"{range_} ends beyond {disk}")
         return body
 
     def _image(self, image: Snapshot | DiskUrl) -> tuple[DiskUrl, BlobClient]:

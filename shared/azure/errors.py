@@ -13,10 +13,12 @@ from typing import TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.azure.http import ASKED_WAIT
 from shared.model.errors import (
     AlreadyExists,
     ChainBroken,
     Conflict,
+    GrantOver,
     Invalid,
     NotFound,
     ServerSideCopyRefused,
@@ -63,7 +65,10 @@ KINDS: Kinds = {
 """What the service's error codes mean to us. Others are judged by their status."""
 
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_TOO_MUCH = frozenset({429, 503})
 _DENIED = frozenset({401, 403})
+LONGEST_ASKED_SECONDS = 120.0
+"""No service is waited for longer than that, whatever it asks for; then it is asked again."""
 ACCESS = (
     "Give the app's identity (or key) access: Storage Blob Data Contributor on the accounts, "
     "Storage Table Data Contributor on the state, Service Bus Data Sender and Receiver."
@@ -95,6 +100,9 @@ def translate(error: Exception, subject: str, kinds: Kinds | None = None) -> Vau
         ours = _copy_source(error, subject)
     else:
         ours = _by_code(error, code, subject, {**KINDS, **(kinds or {})})
+    if isinstance(ours, Transient):
+        ours.retry_after = _asked_wait(error)
+        ours.busy = _inner_status(error) in _TOO_MUCH or code == "OperationTimedOut"
     if request := _header(error, "x-ms-request-id"):
         ours.add_note(f"request id: {request}")
     return ours
@@ -114,6 +122,8 @@ def reason(error: Exception) -> str:
 
 def _by_code(error: HttpResponseError, code: str, subject: str, kinds: Kinds) -> VaultlineError:
     status, text = error.status_code or 0, f"{subject}: {reason(error)}"
+    if status < 400:  # an answer that broke off, or that the SDK cannot read
+        return Transient(text, code="Malformed")
     kind = kinds.get(code)
     if kind is not None and issubclass(kind, SourceGone):
         return kind(f"{subject} does not exist")
@@ -133,17 +143,28 @@ def _by_code(error: HttpResponseError, code: str, subject: str, kinds: Kinds) ->
 def _copy_source(error: HttpResponseError, subject: str) -> VaultlineError:
     """Why the service could not read the source of a copy: its inner status decides."""
     inner = _header(error, "x-ms-copy-source-error-code")
-    status = int(_header(error, "x-ms-copy-source-status-code") or error.status_code or 0)
+    status = _inner_status(error)
     text = f"{subject}: the source answered {status} {inner}".rstrip()
     if inner in KINDS and issubclass(KINDS[inner], ServerSideCopyRefused):
         return ServerSideCopyRefused(text)
     if status == 404:
         return SourceGone(text)
     if status in _DENIED:
-        return Transient(f"{text}: the grant is over or was revoked, grant again", code="GrantOver")
+        return GrantOver(f"{text}: the grant is over or was revoked, grant again")
     if status in _BUSY or status >= 500:
         return Transient(text, code=inner or None)
     return Invalid(text, code=inner or None)
+
+
+def _inner_status(error: HttpResponseError) -> int:
+    """The status that the source of a copy answered; the answer's own for other requests."""
+    return int(_header(error, "x-ms-copy-source-status-code") or error.status_code or 0)
+
+
+def _asked_wait(error: HttpResponseError) -> float | None:
+    """How many seconds the service asked to wait, within reason; None where it did not."""
+    asked = _header(error, ASKED_WAIT)
+    return min(float(asked), LONGEST_ASKED_SECONDS) if asked else None
 
 
 def _header(error: HttpResponseError, name: str) -> str:
@@ -163,10 +184,18 @@ async def each_page(
                 page = [row async for row in await anext(pages)]
         except StopAsyncIteration:
             return
-        except ValueError:  # what the SDKs make of an answer that was cut off
+        except (ValueError, RuntimeError) as error:
+            if not _cut_off(error):
+                raise
             raise Transient(f"{subject}: the listing came malformed", code="Malformed") from None
         yield page
         following: object = getattr(pages, "continuation_token", None)
         if following and following == marker:
             raise Transient(f"{subject}: the listing goes in circles", code="ListingLoop")
         marker = following
+
+
+def _cut_off(error: Exception) -> bool:
+    """Whether this is what the SDKs make of an answer that broke off; of one without a body they
+    take a first element that is not there."""
+    return isinstance(error, ValueError) or isinstance(error.__cause__, StopIteration)

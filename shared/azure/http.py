@@ -6,7 +6,9 @@ longer is a message in its queue.
 """
 
 import random
+from collections.abc import MutableMapping
 from typing import Any
+from urllib.request import getproxies
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
@@ -19,15 +21,18 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 12.0
 """A silent service is asked twice: both take less than half a minute. Requests move 4 MiB at most,
 and what is carried out after we stopped listening is fenced and repeatable."""
-_ASKED_WAITS = ("Retry-After", "retry-after-ms", "x-ms-retry-after-ms")
+_ASKED_WAITS = {"Retry-After": 1.0, "retry-after-ms": 1000.0, "x-ms-retry-after-ms": 1000.0}
+"""The headers that ask for a wait, with how many of their units a second has."""
+ASKED_WAIT = "x-vaultline-asked-wait"
+"""The header under which an answer keeps, in seconds, how long the service asked to wait."""
 
 
 class Pool(AioHttpTransport):  # type: ignore[misc]  # exported by a module's __getattr__
     """Up to `connections` requests at once, for all clients together; opened by the first one, on
     its loop. Whoever made the pool closes it.
 
-    How long the service asks to wait is not passed on: the SDKs would sleep that long in the
-    worker, however long it is.
+    How long the service asks to wait is set aside: the SDKs would sleep that long in the worker,
+    however long it is. `shared.azure.errors` reads it; the caller decides.
     """
 
     def __init__(self, connections: int) -> None:
@@ -42,9 +47,19 @@ class Pool(AioHttpTransport):  # type: ignore[misc]  # exported by a module's __
 
     async def send(self, request: Any, **config: Any) -> Any:
         response = await super().send(request, **config)
-        for header in _ASKED_WAITS:
-            response.headers.pop(header, None)
+        _set_wait_aside(response.headers)
         return response
+
+
+def _set_wait_aside(headers: MutableMapping[str, str]) -> None:
+    """Renames what asks for a wait, the longest where several do; an HTTP date asks for none."""
+    asked = [
+        float(value) / units
+        for header, units in _ASKED_WAITS.items()
+        if (value := headers.pop(header, "").strip()).isdigit()
+    ]
+    if asked:
+        headers[ASKED_WAIT] = str(max(asked))
 
 
 def _session(connections: int) -> aiohttp.ClientSession:
@@ -52,7 +67,8 @@ def _session(connections: int) -> aiohttp.ClientSession:
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        trust_env=True,
+        # aiohttp would look for a proxy and a password before each request, in a thread of its own.
+        trust_env=bool(getproxies().keys() - {"no"}),
     )
     # aiohttp repeats a PUT by itself where a kept connection breaks. Whether a request may be
     # repeated is for us to say: a second snapshot, or a refused resize, is not the first one.

@@ -4,7 +4,8 @@ An epoch is the blob's sequence number, and a write holds only while the number 
 own; a lease is a lease (invariant 3).
 """
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobProperties, SequenceNumberAction
-from azure.storage.blob.aio import BlobLeaseClient
+from azure.storage.blob.aio import BlobClient, BlobLeaseClient
 
 from shared.azure.accounts import Accounts
 from shared.azure.containers import in_container
@@ -22,11 +23,14 @@ from shared.model.disk import DiskState, EpochFence, Fence
 from shared.model.errors import TARGET_NOT_FOUND, Invalid, StaleEpoch
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.image_size import check_image_size
+from shared.model.manifest import NO_CHECKSUM, Algorithm, Checksum
 from shared.model.ranges import TRANSFER_UNIT_BYTES, PageRange
 from shared.ports import ReadGrant
 
 FOREVER = -1
 """Leases do not run out: a restore may outlive any worker, and goes on under the same id."""
+TARGETS = 64
+"""Clients kept for images under way."""
 _GONE = frozenset({"BlobNotFound", "ContainerNotFound"})
 _NOT_HELD = _GONE | {
     "LeaseNotPresentWithLeaseOperation",
@@ -45,6 +49,7 @@ class TargetGone(StaleEpoch):
 class AzureImages:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
+        self._targets: OrderedDict[DiskUrl, BlobClient] = OrderedDict()
 
     async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
         place = self._accounts.place(disk)
@@ -101,33 +106,60 @@ class AzureImages:
             )
         return replace(state, size_bytes=size_bytes, etag=str(resized["etag"]))
 
-    async def copy(self, disk: DiskUrl, range_: PageRange, source: ReadGrant, fence: Fence) -> None:
-        blob = self._accounts.place(disk).client()
+    async def copy(
+        self,
+        disk: DiskUrl,
+        range_: PageRange,
+        source: ReadGrant,
+        fence: Fence,
+        source_start: int | None = None,
+    ) -> Checksum:
         _check_unit(range_, range_.size_bytes)
+        start = range_.start if source_start is None else source_start
         with _writing(disk):
-            await blob.upload_pages_from_url(
-                source.url, range_.start, range_.size_bytes, range_.start, **_condition(fence)
+            answer = await self._target(disk).upload_pages_from_url(
+                source.url, range_.start, range_.size_bytes, start, **_attempt(fence)
             )
+        return _checksum(answer)
 
     async def clear(self, disk: DiskUrl, range_: PageRange, fence: Fence) -> None:
-        blob = self._accounts.place(disk).client()
         with _writing(disk):
-            await blob.clear_page(range_.start, range_.size_bytes, **_condition(fence))
+            await self._target(disk).clear_page(range_.start, range_.size_bytes, **_attempt(fence))
 
-    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> None:
-        blob = self._accounts.place(disk).client()
+    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> Checksum:
         _check_unit(range_, len(body))
         with _writing(disk):
-            await blob.upload_page(
-                body, range_.start, range_.size_bytes, validate_content=True, **_condition(fence)
+            answer = await self._target(disk).upload_page(
+                body, range_.start, range_.size_bytes, validate_content=True, **_attempt(fence)
             )
+        return _checksum(answer)
+
+    def _target(self, disk: DiskUrl) -> BlobClient:
+        """The client of an image that is written to page by page: making one costs as much as a
+        request does."""
+        if disk not in self._targets:
+            while len(self._targets) >= TARGETS:
+                self._targets.popitem(last=False)
+            self._targets[disk] = self._accounts.place(disk).client()
+        self._targets.move_to_end(disk)
+        return self._targets[disk]
 
 
-def _condition(fence: Fence) -> dict[str, Any]:
-    """The fence as the SDK's option for a write of pages."""
+def _checksum(answer: Mapping[str, Any]) -> Checksum:
+    """The checksum that the service returned, of the bytes as it stored them."""
+    if md5 := answer.get("content_md5"):
+        return Checksum(Algorithm.MD5, bytes(md5))
+    if crc64 := answer.get("content_crc64"):
+        return Checksum(Algorithm.CRC64, bytes(crc64))
+    return NO_CHECKSUM
+
+
+def _attempt(fence: Fence) -> dict[str, Any]:
+    """The SDK's options for one try of a fenced write of pages. Its own patience is for single
+    requests: of many, each would wait for itself alone."""
     if isinstance(fence, EpochFence):
-        return {"if_sequence_number_eq": str(fence.epoch)}
-    return _lease(fence)
+        return {"if_sequence_number_eq": str(fence.epoch), "retry_total": 0}
+    return {**_lease(fence), "retry_total": 0}
 
 
 def _lease(fence: Fence) -> dict[str, Any]:

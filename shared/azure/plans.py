@@ -11,7 +11,7 @@ from azure.storage.blob.aio import BlobClient
 
 from shared.azure.accounts import Accounts, Place
 from shared.azure.containers import in_container
-from shared.azure.errors import error_code, translated
+from shared.azure.errors import each_page, error_code, translated
 from shared.model.errors import Conflict, NotFound, SourceGone
 
 _TAKEN = frozenset({"BlobAlreadyExists", "InvalidBlockList"})
@@ -58,13 +58,14 @@ class AzurePlans:
 
     async def _names(self, prefix: str) -> list[str]:
         """Block blobs only: a replica whose name begins alike is no plan."""
-        place = self._accounts.prefix(prefix)
-        with translated(prefix):
-            listing = place.container_client().list_blobs(name_starts_with=place.name)
-            try:
-                return [str(b.name) async for b in listing if b.blob_type == BlobType.BLOCKBLOB]
-            except ResourceNotFoundError:
-                return []  # no container, no plans
+        place, names = self._accounts.prefix(prefix), list[str]()
+        listing = place.container_client().list_blobs(name_starts_with=place.name)
+        try:
+            async for page in each_page(listing.by_page(), prefix):
+                names += [str(b.name) for b in page if b.blob_type == BlobType.BLOCKBLOB]
+        except SourceGone:
+            return []  # no container, no plans
+        return names
 
 
 class _Upload:

@@ -29,8 +29,6 @@ from shared.model.inventory import Scope
 BODY_BYTES = 64 * 1024
 """Longest body that is looked at; the longest sensible command has a few kilobytes."""
 
-NOT_BUILT = ("consistency-check",)
-
 
 class Command(Document):
     """What all commands share. `request_id` defaults to the message's MessageId."""
@@ -39,7 +37,8 @@ class Command(Document):
 
 
 class Protect(Command):
-    """Puts a disk under a policy. `item_id` defaults to a name made from the source's."""
+    """Puts a disk under a policy: a page blob by its URL, or a managed disk by its id. `item_id`
+    defaults to a name made from the source's."""
 
     type: Literal["protect"]
     source: DiskUrlField
@@ -83,7 +82,8 @@ class Undelete(Command):
 
 class ScopeDocument(Document):
     """Where to look: every page blob whose URL begins with `url` (an account's endpoint, a
-    container, or the beginning of names in one) and which carries the index tag `tag`."""
+    container, or the beginning of names in one) and which carries the index tag `tag`; or, where
+    `url` is a subscription's or a resource group's id, every managed disk there with that tag."""
 
     url: ScopeUrlField
     tag: TagField | None = None
@@ -115,6 +115,17 @@ class BackupNow(Command):
         )
 
 
+class ConsistencyCheck(Command):
+    """Compares an item's replica with the source of its newest point, byte by byte, and puts
+    right what differs."""
+
+    type: Literal["consistency-check"]
+    item_id: ItemIdField
+
+    def meaning(self, request: RequestId) -> messages.ConsistencyCheck:
+        return messages.ConsistencyCheck(item_id=ItemId(self.item_id), request_id=request)
+
+
 class PointAt(Document):
     """The newest point not after `at`."""
 
@@ -138,7 +149,7 @@ class OriginalTarget(Document):
 
 
 class AlternateTarget(Document):
-    """A new blob."""
+    """A new blob, or a new managed disk where `url` is the id that it is to have."""
 
     kind: Literal["alternate"]
     url: DiskUrlField
@@ -184,7 +195,8 @@ class Restore(Command):
 
 
 class Cancel(Command):
-    """Ends a backup or a restore before its time. The job's own status tells when it has ended."""
+    """Ends a backup, a restore or a check before its time. The job's own status tells when it has
+    ended."""
 
     type: Literal["cancel"]
     job_id: JobIdField
@@ -193,13 +205,16 @@ class Cancel(Command):
         return messages.CancelJob(job_id=JobId(self.job_id), request_id=request)
 
 
-AnyCommand = Protect | StopProtection | Undelete | Discover | BackupNow | Restore | Cancel
+AnyCommand = (
+    Protect | StopProtection | Undelete | Discover | BackupNow | Restore | ConsistencyCheck | Cancel
+)
 
 _COMMANDS: dict[str, type[AnyCommand]] = {
     "protect": Protect,
     "stop-protection": StopProtection,
     "backup-now": BackupNow,
     "restore": Restore,
+    "consistency-check": ConsistencyCheck,
     "undelete": Undelete,
     "discover": Discover,
     "cancel": Cancel,
@@ -268,8 +283,6 @@ def _model(fields: dict[str, Any]) -> type[AnyCommand]:
     kind = fields["type"]
     if not isinstance(kind, str):
         raise Invalid(f"'type' must be a string; {known}")
-    if kind in NOT_BUILT:
-        raise _not_yet(f"'{kind}' is planned but not supported yet; {known}")
     if kind not in _COMMANDS:
         raise Invalid(f"'{kind[:60]}' is not a command; {known}")
     target = fields.get("target")

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.model import ids
+from shared.model.arm_ids import compute_scope, disk_id, is_arm_id
 from shared.model.errors import Invalid
 from shared.model.inventory import Tag
 from shared.model.vault import vault_name
@@ -78,12 +79,15 @@ def container_url(text: str) -> str:
 
 
 def scope_url(text: str) -> str:
-    """The URL of an account, a container, or the beginning of blobs' names. Raises `Invalid`."""
+    """The URL of an account, a container, or the beginning of blobs' names; or the id of a
+    subscription or a resource group, in lower case. Raises `Invalid`."""
+    if is_arm_id(text):
+        return str(compute_scope(text))
     return _plain_url(text, "…/CONTAINER/PREFIX", 0)
 
 
 def index_tag(text: str) -> Tag:
-    """`name=value`, each within Azure's bounds. Raises `Invalid`."""
+    """`name=value`, each within the bounds of a blob's index tags. Raises `Invalid`."""
     name, equals, value = text.partition("=")
     if not (equals and 1 <= len(name) <= 128 and len(value) <= 256 and text.isprintable()):
         raise Invalid("must be a blob index tag such as backup=yes")
@@ -91,8 +95,9 @@ def index_tag(text: str) -> Tag:
 
 
 def _disk_url(text: str) -> str:
-    if text.lower().startswith("/subscriptions/"):
-        raise Invalid("managed disks and virtual machines are not supported yet: give a blob's URL")
+    """A page blob's URL as it is, or a managed disk's id in lower case."""
+    if is_arm_id(text):
+        return disk_id(text).url
     return _plain_url(text, "…/CONTAINER/BLOB", 2)
 
 
@@ -166,7 +171,7 @@ VaultNameField = Annotated[
 ScopeUrlField = Annotated[
     str,
     checked(scope_url),
-    WithJsonSchema({"type": "string", "format": "uri", "maxLength": URL_CHARACTERS}),
+    WithJsonSchema({"type": "string", "format": "uri-reference", "maxLength": URL_CHARACTERS}),
 ]
 TagField = Annotated[
     str,
@@ -176,7 +181,7 @@ TagField = Annotated[
 DiskUrlField = Annotated[
     str,
     checked(_disk_url),
-    WithJsonSchema({"type": "string", "format": "uri", "maxLength": URL_CHARACTERS}),
+    WithJsonSchema({"type": "string", "format": "uri-reference", "maxLength": URL_CHARACTERS}),
 ]
 RequestIdField = Annotated[
     str,

@@ -16,12 +16,25 @@ from shared.contracts.yaml_text import read_yaml
 from shared.contracts.zones import TimeZoneField
 from shared.model.errors import Invalid
 from shared.model.ids import PolicyName
-from shared.model.policy import Policy
+from shared.model.policy import Checks, Policy
 
 _STANDARD_DAYS = 5
 _HOURLY_DAYS = {4: 17, 6: 22}
 _ENHANCED_DAYS = 30
 """Most days of instant restore: daily and weekly; hourly by interval; hourly otherwise."""
+
+_YEAR_DAYS = 366
+
+
+class ChecksDocument(Document):
+    """When the replica is compared with its source: after every full copy, unless `initial` says
+    no, and again with the first backup after `every_days`."""
+
+    initial: bool = True
+    every_days: Annotated[int, Whole(1, _YEAR_DAYS, "days")] | None = None
+
+    def meaning(self) -> Checks:
+        return Checks(initial=self.initial, every_days=self.every_days)
 
 
 class PolicyDocument(Document):
@@ -33,6 +46,7 @@ class PolicyDocument(Document):
     instant_restore_days: Annotated[int, Whole(1, _ENHANCED_DAYS, "days")] = 2
     consistency: Literal["application", "file-system", "crash"] = "crash"
     retention: RetentionDocument
+    checks: ChecksDocument | None = None
 
     @model_validator(mode="after")
     def _snapshots_within_bounds(self) -> Self:
@@ -60,6 +74,7 @@ class PolicyDocument(Document):
             instant_restore_days=self.instant_restore_days,
             consistency=self.consistency,
             retention=self.retention.meaning(),
+            checks=self.checks.meaning() if self.checks else Checks(),
             document=self.model_dump(mode="json", by_alias=True, exclude_none=True),
         )
 

@@ -4,21 +4,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.decide.decision import Decision
-from shared.decide.posting import expire_message, turn_message
-from shared.model.errors import Cancelled, Invalid
+from shared.decide.posting import expire_message, turn_message, turn_of_checks
+from shared.model.errors import CANCELLED, Invalid
 from shared.model.item import Item
 from shared.model.job import Job, Operation, Status
 from shared.model.ledger import Delete, RowChange, Versioned, update
 from shared.model.transfer import Transfer
 
-CANCELLED = Cancelled("it was cancelled on request").detail()
-
 
 def check_cancellable(job: Job) -> None:
     """Raises `Invalid` where there is nothing left to cancel, or never was."""
-    if job.operation not in (Operation.BACKUP, Operation.RESTORE):
+    if job.operation not in (Operation.BACKUP, Operation.RESTORE) and not job.operation.checks:
         raise Invalid(
-            f"job {job.id} is a {job.operation}; backups and restores alone can be cancelled",
+            f"job {job.id} is a {job.operation}; "
+            "backups, restores and checks alone can be cancelled",
             code="NotCancellable",
             action="Let it end.",
         )
@@ -49,8 +48,8 @@ def cancel_backup(
         ended = replace(ended, planned_bytes=done.planned_bytes, moved_bytes=done.copied_bytes)
         rows.append(Delete(done, transfer.etag))
     rows += [update(item, left), update(job, ended)]
-    turn = turn_message(left, ended.id)
-    return Decision(None, tuple(rows), (expire_message(left.id, ended.id, now), *turn))
+    turns = (*turn_message(left, ended.id), *turn_of_checks(left, ended.id))
+    return Decision(None, tuple(rows), (expire_message(left.id, ended.id, now), *turns))
 
 
 def cancel_restore(job: Versioned[Job], now: datetime) -> Decision[None]:

@@ -25,6 +25,16 @@ def plan_whole(source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
     return weave(source, subtract(image, source))
 
 
+def plan_within(region: Sequence[Span], source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
+    """The same, but only in the region."""
+    return weave(intersect(region, source), intersect(region, subtract(image, source)))
+
+
+def plan_reading(region: Sequence[Span], source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
+    """Whatever either has in the region is to be read."""
+    return weave(intersect(region, union(source, image)), ())
+
+
 def plan_audit(source: Sequence[Span], image: Sequence[Span]) -> list[Op]:
     """Only what the one has allocated and the other has not."""
     return weave(subtract(source, image), subtract(image, source))

@@ -9,12 +9,18 @@ was written, were it with the same bytes. So a gap has to be small beside its ne
 all gaps together are at most `gap_share` of what had to be copied.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
 from shared.model.pace import Pace
-from shared.model.plan import Op
+from shared.model.plan import Op, PageOp
+from shared.model.ranges import Change
+
+AHEAD_SECONDS = 0.125
+"""A part keeps so much under way as one page blob serves in this time, about as long as a request
+takes to be answered. More would wait there, or be refused, and be lost with a worker that dies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +60,14 @@ def cost_model(pace: Pace) -> CostModel:
         gap_share=pace.gap_share,
         listing_gaps=pace.listing_gaps,
     )
+
+
+def requests_at_once(pace: Pace, ops: Sequence[PageOp]) -> int:
+    """How many of a part's operations to keep under way: up to `copy_concurrency` where they are
+    small, as few as fill the blob's bandwidth where they are large; two at least."""
+    if len(ops) < 2:
+        return len(ops)
+    copied = sum(op.range.size_bytes for op in ops if op.change is Change.WRITTEN)
+    seconds = copied / pace.blob_bytes_per_second + len(ops) / pace.blob_requests_per_second
+    ahead = math.ceil(AHEAD_SECONDS * len(ops) / seconds)
+    return min(len(ops), pace.copy_concurrency, max(2, ahead))

@@ -11,7 +11,7 @@ from shared.model.expiry import Expiry
 from shared.model.ids import JobId
 from shared.model.item import Item
 from shared.model.job import Job, Operation, Status
-from shared.model.ledger import Insert, RowChange, Versioned, update
+from shared.model.ledger import Delete, Insert, RowChange, Versioned, update
 from shared.model.point import Point
 
 
@@ -79,6 +79,14 @@ def end_run(
         return Decision(None)
     rested = replace(item.record, expiry_due=False, expiry=replace(past, job=None, confirmed=""))
     return Decision(None, (update(item, rested), *_ended(job, past, now)))
+
+
+def end_deletion(
+    item: Versioned[Item], job: Versioned[Job] | None, now: datetime
+) -> Decision[None]:
+    """The item goes; a run that somebody asked for meanwhile has nothing left to do."""
+    ended = (update(job, job.record.end(Status.COMPLETED, now)),) if job else ()
+    return Decision(None, (Delete(item.record, item.etag), *ended))
 
 
 def _ended(job: Versioned[Job] | None, past: Expiry, now: datetime) -> tuple[RowChange, ...]:

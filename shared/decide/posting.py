@@ -1,9 +1,10 @@
 """The messages that decisions give rise to, under deterministic ids."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from shared.codec import to_json
-from shared.model.ids import ItemId, JobId, digest, slot_job, stamp
+from shared.model.ids import NO_EPOCH, ItemId, JobId, digest, slot_job, stamp
 from shared.model.item import Item
 from shared.model.messages import (
     COPY,
@@ -51,6 +52,20 @@ def transfer_message(item: ItemId, transfer: Transfer, step: Step) -> Outgoing:
     )
 
 
+def turn_of_checks(item: Item, after: JobId) -> tuple[Outgoing, ...]:
+    """To the checks that may wait for the item's place for a transfer, now that `after` is out of
+    the way; the others pay no heed."""
+    if item.transferring is not None:
+        return ()
+    return tuple(_turn(item.id, check, after) for check in item.checks)
+
+
+def _turn(item: ItemId, check: JobId, after: JobId) -> Outgoing:
+    request = TransferStep(step="plan", item_id=item, job_id=check, epoch=NO_EPOCH)
+    message_id = f"{check}.turn.{digest(after)}"
+    return Outgoing(queue=TRANSFER, message_id=message_id, body=to_json(request))
+
+
 def part_message(item: ItemId, transfer: Transfer, number: int, part: Part) -> Outgoing:
     """One part of the current plan."""
     request = CopyPart(
@@ -66,6 +81,15 @@ def part_message(item: ItemId, transfer: Transfer, number: int, part: Part) -> O
         message_id=f"{transfer.job_id}.part.{transfer.epoch}.{number}.{transfer.attempt}",
         body=to_json(request),
     )
+
+
+def rest_message(
+    request: CopyPart, transfer: Transfer, reached: int, not_before: datetime | None
+) -> Outgoing:
+    """What of a part is left from `reached` on, as its next leg."""
+    rest = replace(request, first=reached, leg=request.leg + 1)
+    name = f"{rest.job_id}.part.{rest.epoch}.{rest.part}.{transfer.attempt}.{rest.leg}"
+    return Outgoing(queue=COPY, message_id=name, body=to_json(rest), not_before=not_before)
 
 
 def expire_message(item: ItemId, cause: JobId | str, now: datetime) -> Outgoing:

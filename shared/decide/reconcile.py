@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from shared.decide.check import waits
 from shared.decide.decision import Decision
 from shared.decide.posting import expire_message, snapshot_message, transfer_message
 from shared.model.item import Item
@@ -28,7 +29,7 @@ class Need(Enum):
     SNAPSHOT = auto()
     """The job that holds the place for a snapshot, or is the next to get it, has stopped moving."""
     TRANSFER = auto()
-    """The transfer has stopped moving."""
+    """The transfer, or a check, has stopped moving."""
     RESTORE = auto()
     """The orchestration of a restore hangs, or is not there."""
     EXPIRY = auto()
@@ -44,24 +45,33 @@ class UnderWay:
     snapshot: Versioned[Job] | None = None
     """The backup that takes its snapshot; where none does, the one whose turn it is."""
     restores: tuple[Versioned[Job], ...] = ()
+    checks: tuple[Versioned[Transfer], ...] = ()
+
+    @property
+    def transfers(self) -> tuple[Versioned[Transfer], ...]:
+        """The transfer and the checks that could move: one that waits for its turn cannot."""
+        checks = (row for row in self.checks if not waits(self.item.record, row.record))
+        return (*((self.transfer,) if self.transfer else ()), *checks)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The most urgent need of an item. `job` is the one that needs it; with `give_up` it was
-    moved on often enough in vain: it fails with the reason."""
+    """The most urgent need of an item. `job`, or `transfer`, is the one that needs it; with
+    `give_up` it was moved on often enough in vain: it fails with the reason."""
 
     need: Need
     job: Versioned[Job] | None = None
     give_up: bool = False
+    transfer: Versioned[Transfer] | None = None
 
 
 def examine(work: UnderWay, now: datetime, pace: Pace) -> Finding:
     """What the item needs. Too long without progress is `pace.stall_seconds`."""
     stall = timedelta(seconds=pace.stall_seconds)
-    transfer, snapshot, most = work.transfer, work.snapshot, pace.max_attempts
-    if transfer is not None and transfer.record.progressed_at <= now - stall:
-        return Finding(Need.TRANSFER, give_up=transfer.record.pushes >= most)
+    snapshot, most = work.snapshot, pace.max_attempts
+    for row in work.transfers:
+        if row.record.progressed_at <= now - stall:
+            return Finding(Need.TRANSFER, give_up=row.record.pushes >= most, transfer=row)
     if snapshot is not None and snapshot.record.progressed_at <= now - stall:
         return Finding(Need.SNAPSHOT, snapshot, snapshot.record.attempts >= most)
     for restore in work.restores:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import NAMESPACE_URL, uuid5
 
+from shared.codec import from_json
 from shared.decide.decision import Decision
 from shared.decide.posting import expire_message
 from shared.model.disk import Snapshot
@@ -24,7 +25,8 @@ SAFETY_DAYS = 30
 
 
 def choose_point(points: Sequence[Versioned[Point]], wanted: Restore) -> Versioned[Point]:
-    """The point asked for. Raises `NotFound`, or `Invalid` where it is being removed."""
+    """The point asked for; by time, one whose bytes can be trusted, where there is any. Raises
+    `NotFound`, or `Invalid` where it is being removed."""
     restorable = [row for row in points if not row.record.expiring]
     if wanted.at is not None:
         restorable = [row for row in restorable if row.record.created_at <= wanted.at]
@@ -36,7 +38,8 @@ def choose_point(points: Sequence[Versioned[Point]], wanted: Restore) -> Version
             f"item {wanted.item_id} has no recovery point{when}",
             action=f"`vaultline points {wanted.item_id}` shows what there is.",
         )
-    return max(restorable, key=lambda row: row.record.created_at)
+    sound = [row for row in restorable if row.record.sound]
+    return max(sound or restorable, key=lambda row: row.record.created_at)
 
 
 def _named(points: Sequence[Versioned[Point]], name: str) -> Versioned[Point]:
@@ -51,8 +54,8 @@ def _named(points: Sequence[Versioned[Point]], name: str) -> Versioned[Point]:
 
 
 def work_of(item: Item, point: Point, job: JobId, command: Restore) -> RestoreWork:
-    """What the restore will do. It reads the vault tier where the point has one."""
-    source = point.replica or point.source
+    """What the restore will do. It reads the vault tier where the point has one to be trusted."""
+    source = point.readable
     if source is None:
         raise NotFound(f"point {point.id} has neither tier left")
     original = command.target.kind == "original"
@@ -124,7 +127,9 @@ def end_restore(
     if job.record.status.ended:
         return Decision(None)
     ended = job.record if error else job.record.with_task(HAND_OVER, Status.COMPLETED, now)
-    ended = ended.end(_end_of(job.record, error), now, error)
+    doubt = None if error else _doubt(job.record, point)
+    status = Status.COMPLETED_WITH_WARNINGS if doubt else _end_of(job.record, error)
+    ended = ended.end(status, now, error or doubt)
     changes: list[RowChange] = [update(job, ended)]
     messages: tuple[Outgoing, ...] = ()
     if item is not None:
@@ -135,6 +140,23 @@ def end_restore(
         pins = tuple(pin for pin in point.record.pins if pin != ended.id)
         changes.append(update(point, replace(point.record, pins=pins)))
     return Decision(None, tuple(changes), messages)
+
+
+def _doubt(job: Job, point: Versioned[Point] | None) -> ErrorDetail | None:
+    """Why what was restored cannot be trusted: its point's copy in the vault was suspect, or was
+    put right while it was read."""
+    if point is None:
+        return None
+    its, read = point.record, from_json(RestoreWork, job.detail).source
+    healed = read not in (its.source, its.replica) and its.healed
+    why = its.suspect if read == its.replica else healed
+    if not why:
+        return None
+    return ErrorDetail(
+        code="PointSuspect",
+        message=f"point {its.id} was restored, but may not be what was backed up: {why}",
+        recommended_action="Restore another point, or this one again once it was put right.",
+    )
 
 
 def _end_of(job: Job, error: ErrorDetail | None) -> Status:

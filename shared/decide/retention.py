@@ -180,12 +180,14 @@ def plan_retention(
 ) -> RetentionPlan:
     """What to do with an item's points now. While protection is stopped, data is kept.
 
-    Never removed: the newest point in the vault, the base, a point in use by a restore. A point
-    whose removal has begun counts no more as one in the vault; its removal goes on.
+    Never removed: the newest point in the vault that is not suspect, the base, a point in use by a
+    restore. A point whose removal has begun counts no more as one in the vault; its removal goes
+    on.
     """
     oldest_first = sorted(points, key=lambda point: (point.created_at, point.id))
-    in_vault = [point.id for point in oldest_first if point.replica and not point.expiring]
-    newest = in_vault[-1] if in_vault else None
+    in_vault = [point for point in oldest_first if point.replica and not point.expiring]
+    sound = [point for point in in_vault if not point.suspect]
+    newest = next((point.id for point in reversed(sound or in_vault)), None)
     context = _Context(policy, base_point_id, newest, now, stopped)
     return RetentionPlan(decisions=tuple(context.decide(point) for point in oldest_first))
 

@@ -9,22 +9,30 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.decide.backup import snapshot_point
+from shared.decide.check import start_check
 from shared.decide.decision import Decision
 from shared.decide.job_table import advance
-from shared.decide.posting import expire_message, transfer_message
+from shared.decide.posting import expire_message, transfer_message, turn_of_checks
 from shared.decide.retention import expires_at
+from shared.decide.rounds import another_round
+from shared.decide.suspicion import look_again, must_look, warning_of
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail
+from shared.model.extents import Image, image_of
 from shared.model.ids import Epoch, ItemId, point_of
 from shared.model.item import Base, Item, ProtectionState
 from shared.model.job import TAKE_SNAPSHOT, TRANSFER, Job, Status
 from shared.model.ledger import Delete, Insert, RowChange, Versioned, update
+from shared.model.manifest import manifest_of
 from shared.model.plan import PlanRef
 from shared.model.point import Kind, Point, Reason
 from shared.model.transfer import Phase, Round, Transfer
 
-ROUNDS_LIMIT = 6
-"""A transfer whose result still differs after so many rounds will not end: its job fails."""
+DIFFED_TOGETHER_BYTES = 4 * 1024**4
+"""Azure gives no diff of a disk across a resize from at most 4 TiB to more, or back."""
+
+
+LOOKED = "the source cannot be copied by the service, so only what differed was written"
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,13 @@ def choose_base(item: Item, transfer: Transfer) -> Choice:
         return Choice(None, "first backup")
     if item.base.source.chain != transfer.snapshot.chain:
         return Choice(None, "the source disk was replaced since the last backup")
+    if _large(item.base.source) is not _large(transfer.snapshot):
+        return Choice(None, "the source disk was resized across 4 TiB since the last backup")
     return Choice(item.base)
+
+
+def _large(snapshot: Snapshot) -> bool:
+    return snapshot.size_bytes > DIFFED_TOGETHER_BYTES
 
 
 def begin_round(
@@ -57,25 +71,57 @@ def begin_round(
     if transfer.record.phase is not Phase.PLANNING:
         return Decision(None)
     epoch = Epoch(item.record.epoch + 1)
-    begun = replace(_aimed(item.record, transfer.record), epoch=epoch, progressed_at=now)
-    raised = replace(item.record, epoch=epoch)
+    aimed = _aimed(item.record, transfer.record)
+    begun = replace(aimed, epoch=epoch, stream=_streams(item.record, aimed), progressed_at=now)
+    size = max(item.record.replica_bytes, source_of(item.record, begun).size_bytes)
+    raised = replace(item.record, epoch=epoch, replica_bytes=size)
     return Decision(begun, (update(item, raised), update(transfer, begun)))
+
+
+def _streams(item: Item, transfer: Transfer) -> bool:
+    """Whether a worker has to carry the bytes of the round's source, as far as is known."""
+    return transfer.round is not Round.SEED and item.streams == transfer.snapshot.chain
+
+
+def source_of(item: Item, transfer: Transfer) -> Snapshot:
+    """The snapshot that the current round copies from."""
+    if transfer.round is Round.SEED and item.seed is not None:
+        return item.seed.vault_copy
+    return transfer.snapshot
+
+
+def target_of(item: Item, transfer: Transfer) -> Image:
+    """What the current round makes like its source, or, where it writes nothing, compares with
+    it: a check, the snapshot that its point names (invariant 30)."""
+    if transfer.for_check and transfer.round is Round.CHECK and transfer.base is not None:
+        return image_of(transfer.base.replica)
+    return item.replica_of(source_of(item, transfer).size_bytes)
 
 
 def _aimed(item: Item, transfer: Transfer) -> Transfer:
     """The transfer with what its next round is for; an audit keeps the base it audits."""
     if transfer.round is Round.AUDIT:
         return transfer
+    if transfer.round.reads:
+        return replace(transfer, suspected=item.suspect)
     if item.seed and not item.base and item.seed.source.chain == transfer.snapshot.chain:
         return replace(transfer, round=Round.SEED, base=None, kind=Kind.INCREMENTAL)
     choice = choose_base(item, transfer)
+    looks = choice.base is None and _worth_looking(item, transfer)
     return replace(
         transfer,
-        round=Round.COPY,
+        round=Round.COMPARE if looks else Round.COPY,
         base=choice.base,
         kind=choice.kind,
-        kind_reason=choice.reason,
+        kind_reason=f"{choice.reason}; {LOOKED}" if looks else choice.reason,
+        suspected=(),
     )
+
+
+def _worth_looking(item: Item, transfer: Transfer) -> bool:
+    """Whether a full copy is to leave alone what the replica has already: where the source's
+    bytes have to be read anyway, and the replica holds most of them."""
+    return item.base is not None and _streams(item, transfer)
 
 
 def refuse_base(
@@ -83,42 +129,26 @@ def refuse_base(
 ) -> Decision[None]:
     """The service cannot tell what changed since the base: plan again, without it."""
     refused = replace(transfer.record, refused_bases=(*transfer.record.refused_bases, why))
-    return _plan_again(item, transfer, replace(refused, round=Round.COPY), now)
+    return another_round(item, transfer, replace(refused, round=Round.COPY), now)
 
 
 def refuse_seed(
     item: Versioned[Item], transfer: Versioned[Transfer], now: datetime
 ) -> Decision[None]:
     """The vault's copy of the restored point is gone: a full copy instead."""
-    again = _plan_again(item.record.id, transfer, replace(transfer.record, round=Round.COPY), now)
+    again = another_round(item.record.id, transfer, replace(transfer.record, round=Round.COPY), now)
     unseeded = replace(item.record, seed=None)
     return Decision(None, (update(item, unseeded), *again.changes), again.messages)
 
 
 def plan_lost(item: ItemId, transfer: Versioned[Transfer], now: datetime) -> Decision[None]:
     """The plan that its parts are to be carried out by is not there any more."""
-    return _plan_again(item, transfer, transfer.record, now)
+    return another_round(item, transfer, transfer.record, now)
 
 
 def audit_again(item: ItemId, transfer: Versioned[Transfer], now: datetime) -> Decision[None]:
     """What is allocated in the replica is not what is allocated in the source: put it right."""
-    return _plan_again(item, transfer, replace(transfer.record, round=Round.AUDIT), now)
-
-
-def _plan_again(
-    item: ItemId, row: Versioned[Transfer], changed: Transfer, now: datetime
-) -> Decision[None]:
-    waiting = replace(
-        changed,
-        phase=Phase.PLANNING,
-        rounds=row.record.rounds + 1,
-        plan=None,
-        done_hex="0",
-        attempt=0,
-        pushes=0,
-        progressed_at=now,
-    )
-    return Decision(None, (update(row, waiting),), (transfer_message(item, waiting, "plan"),))
+    return another_round(item, transfer, replace(transfer.record, round=Round.AUDIT), now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,15 +165,20 @@ def accept_plan(
 ) -> Decision[None]:
     """The plan is written: its parts go out, or, where there is nothing to do, the commit."""
     before, plan = transfer.record, planned.plan
-    repair = before.round is Round.AUDIT
+    repair, reads = before.round is Round.AUDIT, before.round.reads
+    later = repair or (reads and before.kind is Kind.INCREMENTAL)
+    writes = () if before.round is Round.CHECK else plan.extents
     accepted = replace(
         before,
         phase=Phase.COPYING if plan.parts else Phase.COMMITTING,
         plan=plan,
+        touched=tuple(sorted({*before.touched, *writes})),
         done_hex="0",
+        reached=(),
         pushes=0,
-        changed_bytes=before.changed_bytes if repair else planned.changed_bytes,
-        planned_bytes=before.planned_bytes + plan.copy_bytes,
+        changed_bytes=before.changed_bytes if later else planned.changed_bytes,
+        planned_bytes=before.planned_bytes + (0 if reads else plan.copy_bytes),
+        comparing_bytes=before.comparing_bytes + (plan.copy_bytes if reads else 0),
         repaired_bytes=before.repaired_bytes
         + (plan.copy_bytes + plan.clear_bytes if repair else 0),
         requests=before.requests + planned.requests,
@@ -151,43 +186,6 @@ def accept_plan(
     )
     step = transfer_message(item, accepted, "fan-out" if plan.parts else "commit")
     return Decision(None, (update(transfer, accepted),), (step,))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copied:
-    """What one part amounted to. `worker_bytes` passed through us; the others did not."""
-
-    copied_bytes: int = 0
-    cleared_bytes: int = 0
-    worker_bytes: int = 0
-    requests: int = 0
-    stream: bool = False
-
-
-def finish_part(
-    item: ItemId, transfer: Versioned[Transfer], part: int, copied: Copied, now: datetime
-) -> Decision[bool]:
-    """One more part in the set; the last one asks for the commit. The result says whether the
-    part counted: one reported twice does not (fault 10)."""
-    before = transfer.record
-    if before.is_done(part):
-        return Decision(False)
-    seeding = before.round is Round.SEED
-    after = replace(
-        before.with_done(part),
-        pushes=0,
-        copied_bytes=before.copied_bytes + (0 if seeding else copied.copied_bytes),
-        seeded_bytes=before.seeded_bytes + (copied.copied_bytes if seeding else 0),
-        cleared_bytes=before.cleared_bytes + copied.cleared_bytes,
-        worker_bytes=before.worker_bytes + copied.worker_bytes,
-        requests=before.requests + copied.requests,
-        stream=before.stream or copied.stream,
-        progressed_at=now,
-    )
-    if not after.complete:
-        return Decision(True, (update(transfer, after),))
-    after = replace(after, phase=Phase.COMMITTING)
-    return Decision(True, (update(transfer, after),), (transfer_message(item, after, "commit"),))
 
 
 def plant_seed(
@@ -198,7 +196,7 @@ def plant_seed(
     if seed is None:
         return Decision(None)
     base = Base(point=seed.point, source=seed.source, replica=replica)
-    again = _plan_again(item.record.id, transfer, replace(transfer.record, round=Round.COPY), now)
+    again = another_round(item.record.id, transfer, replace(transfer.record, round=Round.COPY), now)
     based = replace(item.record, base=base)
     return Decision(None, (update(item, based), *again.changes), again.messages)
 
@@ -210,38 +208,60 @@ def commit_point(
     replica: Snapshot,
     reasons: tuple[Reason, ...],
     now: datetime,
+    check: Job | None = None,
 ) -> Decision[Point | None]:
     """The recovery point, the moved base, the ended job: one conditional write (invariant 1).
 
-    None where the base is not the one that the transfer was planned against (invariant 11): it
-    is then planned again.
+    None where the base is not the one that the transfer was planned against (invariant 11), or
+    the replica became suspect meanwhile (invariant 31): it is then planned again. `check` is the
+    one that the policy wants to follow.
     """
     before = transfer.record
+    if must_look(item.record, before):
+        again = look_again(item.record.id, transfer, now)
+        return Decision(None, (update(item, item.record), *again.changes), again.messages)
     if not _base_stands(item.record, before):
-        again = _plan_again(item.record.id, transfer, replace(before, round=Round.COPY), now)
+        again = another_round(item.record.id, transfer, replace(before, round=Round.COPY), now)
         return Decision(None, again.changes, again.messages)
     point = _point(job.record, before, replica, reasons, now)
+    base = Base(point=point.id, source=before.snapshot, replica=replica)
     committed = replace(
         item.record,
         state=_protected(item.record.state),
-        base=Base(point=point.id, source=before.snapshot, replica=replica),
+        base=base,
         seed=None,
         transferring=None,
+        suspect=(),
         last_point_at=point.created_at,
         expiry_due=True,
     )
+    ended = _committed(job.record, before, now)
+    rows: tuple[RowChange, ...] = (Insert(point), update(job, ended), Delete(before, transfer.etag))
+    messages = (expire_message(committed.id, ended.id, now), *turn_of_checks(committed, ended.id))
+    if check is not None:
+        started = start_check(committed, base, check)
+        committed, rows = started.item, (*rows, *started.rows)
+        messages = (*messages, *started.messages)
+    return Decision(point, (update(item, committed), *rows), messages)
+
+
+def _committed(job: Job, transfer: Transfer, now: datetime) -> Job:
     ended = replace(
-        advance(job.record, TRANSFER, Status.COMPLETED, now),
-        planned_bytes=before.planned_bytes,
-        moved_bytes=before.copied_bytes,
+        advance(job, TRANSFER, Status.COMPLETED, now),
+        planned_bytes=transfer.planned_bytes,
+        moved_bytes=transfer.copied_bytes,
     )
-    rows: tuple[RowChange, ...] = (
-        Insert(point),
-        update(item, committed),
-        update(job, ended),
-        Delete(before, transfer.etag),
-    )
-    return Decision(point, rows, (expire_message(item.record.id, job.record.id, now),))
+    warning = warning_of(transfer)
+    return ended.end(Status.COMPLETED_WITH_WARNINGS, now, warning) if warning else ended
+
+
+def unwritten(transfer: Transfer) -> Image:
+    """The base's snapshots of the extents that no round has written to: nor has anybody else
+    since the base, or the plan would have put it right (invariant 4)."""
+    if transfer.base is None:
+        return ()
+    base = image_of(transfer.base.replica)
+    return tuple(each for n, each in enumerate(base) if n not in transfer.touched)
 
 
 def _base_stands(item: Item, transfer: Transfer) -> bool:
@@ -270,6 +290,7 @@ def _point(
         kind_reason=transfer.kind_reason,
         source=transfer.snapshot,
         replica=replica,
+        manifest=manifest_of(replica.disk, job.id),
         size_bytes=transfer.snapshot.size_bytes,
         changed_bytes=transfer.changed_bytes,
         copied_bytes=transfer.copied_bytes,
@@ -313,4 +334,5 @@ def fail_transfer(
         moved_bytes=before.copied_bytes,
     )
     rows += [update(item, freed), update(job, ended), Delete(before, transfer.etag)]
-    return Decision(None, tuple(rows), (expire_message(item.record.id, job.record.id, now),))
+    turn = turn_of_checks(freed, ended.id)
+    return Decision(None, tuple(rows), (expire_message(freed.id, ended.id, now), *turn))

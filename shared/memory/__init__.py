@@ -9,7 +9,7 @@ from shared.memory.containers import MemoryContainers
 from shared.memory.dead_letters import MemoryDeadLetters
 from shared.memory.disks import MemoryDisks
 from shared.memory.due import MemoryDueIndex
-from shared.memory.faults import Fault, Faults
+from shared.memory.faults import Fault, Faults, busy
 from shared.memory.grants import Grants
 from shared.memory.groups import MemoryGroups
 from shared.memory.images import MemoryImages
@@ -41,6 +41,7 @@ __all__ = [
     "MemoryPlans",
     "MemoryPorts",
     "MemoryStorage",
+    "busy",
     "memory_ports",
 ]
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from random import Random
 
 from shared.model.errors import Transient
 
@@ -17,9 +18,17 @@ def lost() -> Exception:
     return Transient("the connection was lost")
 
 
+def busy(retry_after: float | None = None) -> Callable[[], Exception]:
+    """A service that has too much to do (503), and may say how many seconds to wait (fault 40)."""
+    return lambda: Transient(
+        "the service is busy", code="ServerBusy", busy=True, retry_after=retry_after
+    )
+
+
 @dataclass
 class Fault:
-    """Fails the `times` calls matching `call` (a glob) that follow the first `skip`.
+    """Fails the `times` calls matching `call` (a glob) that follow the first `skip`; of them a
+    `share` only, at random by `dice`, where it is less than 1.
 
     With `applied`, the call takes effect and only its answer is lost.
     """
@@ -29,6 +38,8 @@ class Fault:
     skip: int = 0
     applied: bool = False
     error: Callable[[], BaseException] = lost
+    share: float = 1.0
+    dice: Random = field(default_factory=lambda: Random(0))  # noqa: S311
     fired: int = 0
 
     def strikes(self, call: str) -> bool:
@@ -37,6 +48,8 @@ class Fault:
             return False
         if self.skip:
             self.skip -= 1
+            return False
+        if self.share < 1 and self.dice.random() >= self.share:
             return False
         self.fired += 1
         return True

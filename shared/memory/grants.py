@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import count
 
 from shared.model.disk import Snapshot
-from shared.model.errors import Transient
+from shared.model.errors import GrantOver
 from shared.ports import Clock, ReadGrant
 
 GRANT = timedelta(hours=1)
@@ -37,9 +37,14 @@ class Grants:
     def revoke_all(self) -> None:
         self._given.clear()
 
+    @property
+    def outstanding(self) -> int:
+        """Grants that were not taken back, nor revoked."""
+        return len(self._given)
+
     def redeem(self, grant: ReadGrant) -> Snapshot:
-        """What the grant gives leave to read. Raises `Transient` where it is over."""
+        """What the grant gives leave to read. Raises `GrantOver`."""
         given = self._given.get(grant.url)
         if given is None or self._clock.now() >= given.until:
-            raise Transient("the source refused to be read: grant again", code="GrantOver")
+            raise GrantOver("the source refused to be read: grant again")
         return given.snapshot

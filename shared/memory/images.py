@@ -1,5 +1,7 @@
 """Images over `MemoryStorage`: writing behind fences that the service itself checks."""
 
+from hashlib import md5
+
 from shared.memory.faults import Faults
 from shared.memory.grants import Grants
 from shared.memory.storage import Blob, MemoryStorage, check_fence
@@ -12,6 +14,7 @@ from shared.model.errors import (
     TargetBusy,
 )
 from shared.model.ids import DiskUrl, Epoch
+from shared.model.manifest import Algorithm, Checksum
 from shared.model.ranges import PageRange
 from shared.ports import ReadGrant
 
@@ -74,28 +77,40 @@ class MemoryImages:
                 raise StaleEpoch(f"{state.url} is not as it was read")
             return self._storage.resize(state.url, size_bytes)
 
-    async def copy(self, disk: DiskUrl, range_: PageRange, source: ReadGrant, fence: Fence) -> None:
+    async def copy(
+        self,
+        disk: DiskUrl,
+        range_: PageRange,
+        source: ReadGrant,
+        fence: Fence,
+        source_start: int | None = None,
+    ) -> Checksum:
         async with self._faults.around("images.copy"):
             self._storage.requests["copy"] += 1
             blob = self._fenced(disk, fence)
             if self._storage.refuse_server_side_copy:
                 raise ServerSideCopyRefused("the service does not read this source itself")
             kept = self._storage.kept(self._grants.redeem(source))
-            if range_.end > kept.snapshot.size_bytes:
-                raise Invalid(f"{range_} ends beyond the source snapshot")
-            self._storage.write(blob, range_, kept.pages.read(range_))
+            start = range_.start if source_start is None else source_start
+            from_ = PageRange(start, start + range_.size_bytes)
+            if from_.end > kept.snapshot.size_bytes:
+                raise Invalid(f"{from_} ends beyond the source snapshot")
+            body = kept.pages.read(from_)
+            self._storage.write(blob, range_, body)
             self._storage.copied_bytes += range_.size_bytes
+            return _checksum(body)
 
     async def clear(self, disk: DiskUrl, range_: PageRange, fence: Fence) -> None:
         async with self._faults.around("images.clear"):
             self._storage.requests["clear"] += 1
             self._storage.clear(self._fenced(disk, fence), range_)
 
-    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> None:
+    async def write(self, disk: DiskUrl, range_: PageRange, body: bytes, fence: Fence) -> Checksum:
         async with self._faults.around("images.write"):
             self._storage.requests["write"] += 1
             self._storage.write(self._fenced(disk, fence), range_, body)
             self._storage.worker_bytes_written += len(body)
+            return _checksum(body)
 
     def _fenced(self, disk: DiskUrl, fence: Fence) -> Blob:
         """The blob to write to, its fence passed."""
@@ -104,3 +119,7 @@ class MemoryImages:
             raise StaleEpoch(f"{disk} does not exist", code=TARGET_NOT_FOUND, action=TARGET_GONE)
         check_fence(blob, fence)
         return blob
+
+
+def _checksum(body: bytes) -> Checksum:
+    return Checksum(Algorithm.MD5, md5(body, usedforsecurity=False).digest())

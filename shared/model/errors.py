@@ -33,11 +33,34 @@ class VaultlineError(Exception):
 
 
 class Transient(VaultlineError):
-    """Repeating later may help: the message goes back to its queue."""
+    """Repeating later may help: the message goes back to its queue.
+
+    `retry_after` is how many seconds the service asked to wait, where it did. `busy` where it
+    said that it has too much to do: then fewer requests at a time help, too.
+    """
 
     code = "ServiceUnavailable"
     transient = True
     action = "Nothing: the work is repeated until it succeeds."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        busy: bool = False,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+        self.busy = busy
+
+
+class GrantOver(Transient):
+    """The source refused to be read: the grant has run out, or somebody revoked it."""
+
+    code = "GrantOver"
+    action = "Nothing: leave to read is asked for again."
 
 
 class Invalid(VaultlineError):
@@ -109,6 +132,9 @@ class Cancelled(VaultlineError):
 
     code = "Cancelled"
     action = "Nothing, unless it was a mistake: then ask for it again."
+
+
+CANCELLED = Cancelled("it was cancelled on request").detail()
 
 
 class TargetBusy(VaultlineError):

@@ -74,6 +74,12 @@ def request_job(item: ItemId, operation: str, request: RequestId) -> JobId:
     return JobId(f"{item}.{operation}-{digest(request)}")
 
 
+def following_job(job: JobId, operation: str) -> JobId:
+    """The job that a backup's end gives rise to: at most one of an operation."""
+    item, _, rest = job.partition(".")
+    return JobId(f"{item}.{operation}-{rest.partition('-')[2]}")
+
+
 def job_id(text: str) -> JobId:
     """`ITEM.OPERATION-…`. Raises `Invalid`."""
     item, dot, rest = text.partition(".")

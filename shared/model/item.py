@@ -6,7 +6,10 @@ from enum import StrEnum
 
 from shared.model.disk import Snapshot
 from shared.model.expiry import Expiry
+from shared.model.extents import Image, replica_image
 from shared.model.ids import NO_EPOCH, DiskUrl, Epoch, ItemId, JobId, PointId, PolicyName, VaultName
+from shared.model.image_size import LARGEST_IMAGE_BYTES
+from shared.model.ranges import Span
 
 
 class ProtectionState(StrEnum):
@@ -45,14 +48,18 @@ class Seed:
 class Item:
     """One protected disk. `snapshotting` and `transferring` name the jobs that hold the item's
     single place for each (invariant 5); `queued` are the backups that wait for the first of the
-    two, oldest first; `restoring` are its restores under way; `epoch` is the highest one ever
-    taken (invariant 3)."""
+    two, oldest first; `restoring` and `checks` are its restores and checks under way; `epoch` is
+    the highest one ever taken (invariant 3)."""
 
     id: ItemId
     source: DiskUrl
     policy: PolicyName
     vault: VaultName
     replica: DiskUrl
+    extent_bytes: int = LARGEST_IMAGE_BYTES
+    """How much of the disk each page blob of the replica holds."""
+    replica_bytes: int = 0
+    """The largest size that the replica was ever brought to, or is about to be."""
     state: ProtectionState
     protected_at: datetime
     first_slot: datetime
@@ -65,8 +72,17 @@ class Item:
     transferring: JobId | None = None
     queued: tuple[JobId, ...] = ()
     restoring: tuple[JobId, ...] = ()
+    checks: tuple[JobId, ...] = ()
+    checked_at: datetime | None = None
+    """When a check last came to its end."""
+    suspect: tuple[Span, ...] = ()
+    """Where the replica may be wrong although no listing says so. The next commit compares it
+    with its source there first (invariant 31)."""
     base: Base | None = None
     seed: Seed | None = None
+    streams: str = ""
+    """The chain of the source that the storage service would not read itself: its bytes go
+    through the workers, until it is replaced."""
     last_point_at: datetime | None = None
     expiry_due: bool = False
     """A retention run has been asked for and has not ended yet."""
@@ -74,14 +90,24 @@ class Item:
 
     @property
     def at_work(self) -> bool:
-        """Whether some backup or restore of it has not ended."""
+        """Whether some backup, restore or check of it has not ended."""
         return bool(self.jobs_at_work)
 
     @property
     def jobs_at_work(self) -> set[JobId]:
-        """Its backups and restores that have not ended."""
-        every = {self.snapshotting, self.transferring, *self.queued, *self.restoring}
+        """Its backups, restores and checks that have not ended."""
+        places = {self.snapshotting, self.transferring}
+        every = places.union(self.queued, self.restoring, self.checks)
         return {job for job in every if job is not None}
+
+    @property
+    def largest_replica(self) -> Image:
+        """Every page blob that the replica may consist of."""
+        return self.replica_of(self.replica_bytes)
+
+    def replica_of(self, size_bytes: int) -> Image:
+        """The page blobs of the replica while the disk has that size."""
+        return replica_image(self.replica, self.extent_bytes, size_bytes)
 
     def without(self, job: JobId) -> "Item":
         """The item with every place that the job holds given up."""
@@ -91,4 +117,5 @@ class Item:
             transferring=None if self.transferring == job else self.transferring,
             queued=tuple(each for each in self.queued if each != job),
             restoring=tuple(each for each in self.restoring if each != job),
+            checks=tuple(each for each in self.checks if each != job),
         )

@@ -17,6 +17,15 @@ class Operation(StrEnum):
     DISCOVER = "Discover"
     REGISTER = "Register"
     EXPIRE = "Expire"
+    CONSISTENCY_CHECK = "ConsistencyCheck"
+    """Asked for by a person, or by the policy's calendar."""
+    VERIFY = "Verify"
+    """The check that follows a full copy."""
+
+    @property
+    def checks(self) -> bool:
+        """Whether the job compares a replica with its source."""
+        return self in (Operation.CONSISTENCY_CHECK, Operation.VERIFY)
 
 
 class Status(StrEnum):
@@ -39,6 +48,8 @@ class Status(StrEnum):
 
 TAKE_SNAPSHOT = "Take Snapshot"
 TRANSFER = "Transfer data to vault"
+COMPARE = "Compare with source"
+REPAIR = "Repair replica"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +81,7 @@ class Job:
     error: ErrorDetail | None = None
     trace_id: str = ""
     detail: str = ""
-    """What a restore works on, as JSON references; empty elsewhere."""
+    """What a restore works on, or what a discovery or a check found, as JSON; empty elsewhere."""
 
     def task(self, name: str) -> Status:
         return next((t.status for t in self.sub_tasks if t.name == name), Status.NOT_STARTED)

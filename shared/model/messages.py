@@ -51,7 +51,8 @@ class TransferStep:
 
 @dataclass(frozen=True, kw_only=True)
 class CopyPart:
-    """On `incremental-copy`: carry out operations `[first, last)` of the plan of `epoch`."""
+    """On `incremental-copy`: carry out operations `[first, last)` of the plan of `epoch`, or what
+    of them is not done yet. `leg` counts the messages that one part took so far."""
 
     item_id: ItemId
     job_id: JobId
@@ -59,6 +60,7 @@ class CopyPart:
     part: int
     first: int
     last: int
+    leg: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +130,28 @@ class Restore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConsistencyCheck:
+    """Compares the replica with the base's source snapshot, and puts right what differs."""
+
+    item_id: ItemId
+    request_id: RequestId
+
+
+@dataclass(frozen=True, kw_only=True)
 class CancelJob:
-    """Ends a backup or a restore before its time."""
+    """Ends a backup, a restore or a check before its time."""
 
     job_id: JobId
     request_id: RequestId
 
 
-Command = Protect | StopProtection | BackupNow | Restore | CancelJob | Undelete | Discover
+Command = (
+    Protect
+    | StopProtection
+    | BackupNow
+    | Restore
+    | ConsistencyCheck
+    | CancelJob
+    | Undelete
+    | Discover
+)

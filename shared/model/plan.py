@@ -3,7 +3,7 @@
 The plan lies beside the replica as one compact blob, so that messages carry only where a part's
 operations begin and end (fault 30). First come the operations, two little-endian 64-bit words
 each: the start, and the length in pages doubled, plus one where it is a clear. Then the index:
-one word a part, the number of operations up to its end.
+two words a part, where on the disk it begins, and the number of operations up to its end.
 """
 
 import struct
@@ -11,8 +11,8 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
+from shared.model.image_size import LARGEST_IMAGE_BYTES
 from shared.model.ranges import PAGE_BYTES, Change, PageRange
 
 OP_BYTES = 16
@@ -24,7 +24,8 @@ BLOCK_BYTES = 1024 * 1024
 """A plan under way is written whenever so much of it has come together."""
 
 _OP = struct.Struct("<QQ")
-_WORD = struct.Struct("<Q")
+_INDEXED = struct.Struct("<QQ")
+_WORD_BYTES = 8
 _HALF_PAGES = PAGE_BYTES.bit_length() - 2
 """A length in bytes, shifted right by this, is twice its length in pages."""
 
@@ -43,10 +44,12 @@ class PageOp:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Operations `[first, last)` of a plan: the work of one message."""
+    """Operations `[first, last)` of a plan: the work of one message. The first of them begins at
+    `start`, in bytes of the disk."""
 
     first: int
     last: int
+    start: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +61,27 @@ class PlanRef:
     parts: int
     copy_bytes: int
     clear_bytes: int
+    extents: tuple[int, ...] = ()
+    """The numbers of the extents that its operations write to."""
 
     @property
     def index_slice(self) -> tuple[int, int]:
         """Where the index lies in the blob: offset and length in bytes."""
-        return self.ops * OP_BYTES, self.parts * _WORD.size
+        return self.ops * OP_BYTES, self.parts * _INDEXED.size
 
 
 class Draft:
     """A plan while it is made: operations go in, in disk order; the blob comes out in blocks.
 
-    It keeps what is not yet taken, and one word a part."""
+    It keeps what is not yet taken, two words a part, and which extents of its image it writes."""
 
-    def __init__(self) -> None:
+    def __init__(self, extent_bytes: int = LARGEST_IMAGE_BYTES) -> None:
+        self._extent_bytes = extent_bytes
+        self._extents: dict[int, None] = {}
+        self._edge = 0
         self._words = array("Q")
-        self._ends = array("Q")
+        self._index = array("Q")
+        self._part_start = 0
         self._ops = self._first = self._moved = 0
         self._copy_bytes = self._clear_bytes = 0
 
@@ -80,9 +89,11 @@ class Draft:
         """Takes the next operations, and cuts parts of bounded work: a clear costs a request and
         no bytes."""
         append, count, first, moved = self._words.append, self._ops, self._first, self._moved
-        copied = cleared = 0
+        copied, cleared, edge = 0, 0, self._edge
         for start, end, clear in ops:
             size = end - start
+            if end > edge:
+                edge = self._note_extents(start, end)
             if clear:
                 cleared += size
                 cost = 0
@@ -90,38 +101,51 @@ class Draft:
                 copied += size
                 cost = size
             if count > first and (moved + cost > PART_BYTES or count - first >= PART_OPS):
-                self._ends.append(count)
+                self._close_part(count)
                 first, moved = count, 0
+            if count == first:
+                self._part_start = start
             moved += cost
             count += 1
             append(start)
             append(size >> _HALF_PAGES | clear)
-        self._ops, self._first, self._moved = count, first, moved
+        self._ops, self._first, self._moved, self._edge = count, first, moved, edge
         self._copy_bytes += copied
         self._clear_bytes += cleared
 
+    def _close_part(self, end: int) -> None:
+        self._index.extend((self._part_start, end))
+
+    def _note_extents(self, start: int, end: int) -> int:
+        """Where the last extent ends that the operation writes to; up to there all are noted,
+        since operations come in disk order."""
+        last = (end - 1) // self._extent_bytes
+        self._extents |= dict.fromkeys(range(start // self._extent_bytes, last + 1))
+        return (last + 1) * self._extent_bytes
+
     def blocks(self) -> Iterator[bytes]:
         """What has come together, in blocks; a last part smaller than one stays."""
-        while len(self._words) * _WORD.size >= BLOCK_BYTES:
-            full = BLOCK_BYTES // _WORD.size
+        while len(self._words) * _WORD_BYTES >= BLOCK_BYTES:
+            full = BLOCK_BYTES // _WORD_BYTES
             yield _stored(self._words[:full])
             del self._words[:full]
 
     def rest(self) -> bytes:
         """The last operations, and the index; nothing where there were no operations at all."""
         if self._ops > self._first:
-            self._ends.append(self._ops)
+            self._close_part(self._ops)
             self._first = self._ops
-        return _stored(self._words + self._ends)
+        return _stored(self._words + self._index)
 
     def reference(self, url: str) -> PlanRef:
         """What to remember of the plan, once `rest` has been taken and all is written to `url`."""
         return PlanRef(
             url=url,
             ops=self._ops,
-            parts=len(self._ends),
+            parts=len(self._index) // 2,
             copy_bytes=self._copy_bytes,
             clear_bytes=self._clear_bytes,
+            extents=tuple(self._extents),
         )
 
 
@@ -141,8 +165,9 @@ def decode_ops(slice_: bytes) -> list[PageOp]:
 
 def decode_index(slice_: bytes) -> list[Part]:
     """The parts of a plan, from its index."""
-    ends = [end for (end,) in _WORD.iter_unpack(slice_)]
-    return [Part(first, last) for first, last in pairwise([0, *ends])]
+    index = list(_INDEXED.iter_unpack(slice_))
+    firsts = [0, *[last for _, last in index]]
+    return [Part(first, last, start) for first, (start, last) in zip(firsts, index, strict=False)]
 
 
 def _stored(words: "array[int]") -> bytes:

@@ -51,12 +51,19 @@ class Point:
     kind_reason: str = ""
     source: Snapshot | None
     replica: Snapshot | None
+    manifest: str = ""
+    """What the URLs of its manifest begin with: the checksums of what was written into the
+    replica for it (`shared.model.manifest`)."""
     size_bytes: int
     changed_bytes: int = 0
     copied_bytes: int = 0
     cleared_bytes: int = 0
     worker_bytes: int = 0
     repaired_bytes: int = 0
+    suspect: str = ""
+    """Why its copy in the vault is not to be trusted; empty where nothing speaks against it."""
+    healed: str = ""
+    """What a check put right in its copy in the vault, and when."""
     requests: int = 0
     seconds: float = 0.0
     retain_until: datetime | None = None
@@ -70,3 +77,16 @@ class Point:
     def tiers(self) -> tuple[Tier, ...]:
         held = ((Tier.SNAPSHOT, self.source), (Tier.VAULT, self.replica))
         return tuple(tier for tier, snapshot in held if snapshot is not None)
+
+    @property
+    def readable(self) -> Snapshot | None:
+        """What to read it from: its copy in the vault, unless that is suspect and not the only
+        one."""
+        if self.suspect and self.source is not None:
+            return self.source
+        return self.replica or self.source
+
+    @property
+    def sound(self) -> bool:
+        """Whether what is read of it can be trusted."""
+        return not self.suspect or self.source is not None

@@ -71,6 +71,16 @@ class RetentionRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checks:
+    """When a replica is compared with its source, byte by byte, without anybody asking."""
+
+    initial: bool = True
+    """Once after every full copy."""
+    every_days: int | None = None
+    """At the first backup after so many days; None: never again."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """A schedule, a retention and a snapshot tier under one name. `version` counts changes."""
 
@@ -80,6 +90,7 @@ class Policy:
     instant_restore_days: int = 2
     consistency: str = "crash"
     retention: tuple[RetentionRule, ...]
+    checks: Checks = field(default_factory=Checks)
     version: int = 1
     document: dict[str, object] = field(default_factory=dict)
     retired: bool = False

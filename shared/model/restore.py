@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.model.disk import LeaseFence, Snapshot
+from shared.model.extents import Image, whole
 from shared.model.ids import DiskUrl, PointId
 
 PREPARE = "Prepare target"
@@ -22,6 +23,11 @@ class RestoreWork:
     original: bool
     lease_id: str
     safety: Snapshot | None = None
+
+    @property
+    def image(self) -> Image:
+        """The target, which is one page blob."""
+        return whole(self.target, self.source.size_bytes)
 
     @property
     def fence(self) -> LeaseFence:

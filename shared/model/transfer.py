@@ -5,10 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.model.disk import Snapshot
+from shared.model.errors import ErrorDetail
 from shared.model.ids import Epoch, JobId
 from shared.model.item import Base
 from shared.model.plan import PlanRef
 from shared.model.point import Kind
+from shared.model.ranges import Span
 
 
 class Phase(StrEnum):
@@ -28,6 +30,15 @@ class Round(StrEnum):
     """The changes (or everything) come from the source snapshot."""
     AUDIT = "audit"
     """What the audit before commit found different is put right."""
+    COMPARE = "compare"
+    """Source and replica are read, and what differs is copied."""
+    CHECK = "check"
+    """The base's two snapshots are read and compared; nothing is written (invariant 30)."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether its parts read both sides, whatever they write."""
+        return self in (Round.COMPARE, Round.CHECK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +57,12 @@ class Transfer:
     kind_reason: str = ""
     refused_bases: tuple[str, ...] = ()
     plan: PlanRef | None = None
+    touched: tuple[int, ...] = ()
+    """The numbers of the replica's extents that any of its rounds writes to."""
     done_hex: str = "0"
+    reached: tuple[tuple[int, int], ...] = ()
+    """Of parts under way, `(part, operation)`: all of the part's operations before that one are
+    done (invariant 27)."""
     attempt: int = 0
     """How often the parts were sent out; part of their MessageIds, so that a repeat is not taken
     for a duplicate."""
@@ -62,6 +78,18 @@ class Transfer:
     requests: int = 0
     stream: bool = False
     """The service refused to read the source itself: workers carry the bytes."""
+    for_check: bool = False
+    """It makes no point: its job compares the base with its source."""
+    suspected: tuple[Span, ...] = ()
+    """What a COMPARE round goes over: the item's suspicion when it began."""
+    found: tuple[Span, ...] = ()
+    """Where the rounds that read both sides found them different; coarse where that is many
+    places."""
+    comparing_bytes: int = 0
+    compared_bytes: int = 0
+    differing_bytes: int = 0
+    warning: ErrorDetail | None = None
+    """What its job is to end with, although it succeeds."""
     started_at: datetime
     progressed_at: datetime
 
@@ -75,4 +103,14 @@ class Transfer:
 
     def with_done(self, part: int) -> "Transfer":
         """The transfer with one more part in the set."""
-        return replace(self, done_hex=f"{int(self.done_hex, 16) | 1 << part:x}")
+        under_way = tuple(each for each in self.reached if each[0] != part)
+        return replace(self, done_hex=f"{int(self.done_hex, 16) | 1 << part:x}", reached=under_way)
+
+    def resumes(self, part: int, first: int) -> int:
+        """The operation that the part goes on with, which begins with `first`."""
+        return max(first, dict(self.reached).get(part, first))
+
+    def with_reached(self, part: int, operation: int) -> "Transfer":
+        """The transfer with the part come so far, or farther where it had."""
+        reached = dict(self.reached) | {part: self.resumes(part, operation)}
+        return replace(self, reached=tuple(sorted(reached.items())))

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from shared.model.errors import Invalid
+from shared.model.extents import EXTENT_BYTES
 from shared.model.ids import VaultName
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{1,49}")
@@ -38,6 +39,8 @@ class Vault:
     created_at: datetime
     region: str = ""
     redundancy: Redundancy = Redundancy.LRS
+    extent_bytes: int = EXTENT_BYTES
+    """How much of a disk one page blob holds, in replicas that are yet to be made."""
 
 
 def vault_name(text: str) -> VaultName:

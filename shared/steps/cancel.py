@@ -1,6 +1,7 @@
 """The step behind the command `cancel`."""
 
 from shared.decide.cancel import cancel_backup, cancel_restore, check_cancellable
+from shared.decide.check import cancel_check
 from shared.decide.decision import Decision
 from shared.model.ids import item_of
 from shared.model.item import Item
@@ -13,8 +14,8 @@ from shared.steps.transact import the, transact, watch
 
 
 async def cancel_job(ports: Ports, command: CancelJob) -> Accepted:
-    """Ends a backup, or asks a restore to end; repeatable. Raises `NotFound`; `Invalid` where the
-    job has ended otherwise."""
+    """Ends a backup or a check, or asks a restore to end; repeatable. Raises `NotFound`; `Invalid`
+    where the job has ended otherwise."""
     item_id, job_id = item_of(command.job_id), command.job_id
     check_cancellable((await the(ports, item_id, Job, job_id)).record)
     await watch(ports, item_id)
@@ -27,7 +28,8 @@ async def cancel_job(ports: Ports, command: CancelJob) -> Accepted:
             return Decision(not job.record.status.ended, asked.changes, asked.messages)
         item = await the(ports, item_id, Item)
         transfer = await ports.ledger.get(item_id, Transfer, job_id)
-        ended = cancel_backup(item, job, transfer, now)
+        end = cancel_check if job.record.operation.checks else cancel_backup
+        ended = end(item, job, transfer, now)
         return Decision(False, ended.changes, ended.messages)
 
     restoring = await transact(ports, item_id, decide)

@@ -29,6 +29,7 @@ from shared.model.messages import (
     BackupNow,
     CancelJob,
     Command,
+    ConsistencyCheck,
     Discover,
     Protect,
     Restore,
@@ -40,6 +41,7 @@ from shared.ports import Ports
 from shared.steps.accepted import Accepted
 from shared.steps.backup_now import backup_now
 from shared.steps.cancel import cancel_job
+from shared.steps.check import check_now
 from shared.steps.discover import discover
 from shared.steps.protect import protect
 from shared.steps.requests import BACKUP, KINDS, PROTECT, RESTORE, STOP, Request, new_job
@@ -94,6 +96,8 @@ async def _start(ports: Ports, command: Request) -> Accepted:
             return await backup_now(ports, command)
         case Restore():
             return await accept_restore(ports, command)
+        case ConsistencyCheck():
+            return await check_now(ports, command)
         case Undelete():
             return await undelete_item(ports, command)
         case Discover():

@@ -1,7 +1,8 @@
 """From a queue's message to its step, and what becomes of a message that nobody can serve.
 
 A message that can never be served is dead-lettered with a reason that a person understands
-(invariant 12); one that cannot be served now raises, goes back to its queue, and comes again.
+(invariant 12); one that cannot be served now raises, goes back to its queue, and comes again. Where
+the service said when to ask again, the message is sent anew for that time.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from typing import Any, assert_never
 from shared import telemetry
 from shared.codec import from_json
 from shared.contracts.commands import parse_command
+from shared.decide.postponing import postponed
 from shared.model.errors import VaultlineError
 from shared.model.messages import (
     COMMANDS,
@@ -45,19 +47,39 @@ class Delivery:
 
 
 async def dispatch(ports: Ports, delivery: Delivery) -> Any:
-    """The step's result; None for a message that was dead-lettered. Raises what a later
-    delivery may not meet again."""
+    """The step's result; None for a message that was put off or dead-lettered. Raises what a
+    later delivery may not meet again."""
     serve = _SERVE[delivery.queue]
     with telemetry.span(f"{delivery.queue} receive", delivery.traceparent):
         try:
             return await serve(ports, delivery)
         except VaultlineError as error:
+            if await _put_off(ports, delivery, error):
+                return None
             if error.transient:
                 raise
             telemetry.note(dead_lettered=error.code)
             reason = f"{error} {error.action}"
             await ports.bus.dead_letter(delivery.queue, delivery.lock_token, error.code, reason)
             return None
+
+
+async def _put_off(ports: Ports, delivery: Delivery, error: VaultlineError) -> bool:
+    """Whether the message comes again by itself when it may be served (faults 46, 47 and 49): no
+    delivery is used up, and nobody waits in a function. A death in between delivers it again."""
+    later = postponed(
+        delivery.queue,
+        delivery.message_id,
+        delivery.body,
+        telemetry.traceparent(),
+        error,
+        ports.clock.now(),
+    )
+    if later is None:
+        return False
+    telemetry.note(put_off=error.code)
+    await ports.bus.send([later])
+    return True
 
 
 async def _command(ports: Ports, delivery: Delivery) -> Any:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from shared.decide.coalescing import Coalescer
 from shared.decide.copying import plan_increment, plan_region, region_of, strayed
 from shared.decide.cost import cost_model
-from shared.model.disk import Snapshot
-from shared.model.ids import DiskUrl
+from shared.model.extents import Image
 from shared.model.plan import Draft, Op, PlanRef
-from shared.model.ranges import FAR, PageRange, Span, size_bytes
+from shared.model.ranges import FAR, TRANSFER_UNIT_BYTES, PageRange, Span, size_bytes
 from shared.ports import Ports
+from shared.steps.extents import allocated, changed
 from shared.steps.listing import Listing, Tally, changes, spans, windows
 
 
@@ -27,61 +27,61 @@ Compare = Callable[[Sequence[Span], Sequence[Span]], Sequence[Op]]
 
 
 async def compared(
-    ports: Ports, tally: Tally, source: Snapshot, image: DiskUrl, compare: Compare
+    ports: Ports, tally: Tally, source: Image, image: Image, compare: Compare
 ) -> AsyncIterator[Window]:
     """By what is allocated in the source, and in the image."""
-    ours = spans(tally, ports.disks.allocated(source))
-    theirs = spans(tally, ports.disks.allocated(image))
+    ours = spans(tally, allocated(ports, source))
+    theirs = spans(tally, allocated(ports, image))
     async for end in windows(FAR, (ours, theirs)):
-        allocated = ours.take(end)
-        tally.changed_bytes += size_bytes(allocated)
-        yield Window(compare(allocated, theirs.take(end)), allocated)
+        held = ours.take(end)
+        tally.changed_bytes += size_bytes(held)
+        yield Window(compare(held, theirs.take(end)), held)
 
 
-async def changed(
-    ports: Ports, tally: Tally, source: Snapshot, since: Snapshot, diverged: Listing[Op]
+async def increment(
+    ports: Ports, tally: Tally, source: Image, since: Image, diverged: Listing[Op]
 ) -> AsyncIterator[Window]:
     """By what the source says has changed since the base, and by what diverged from the base in
     the replica without the source having changed there (invariant 4)."""
     cost = cost_model(ports.pace)
-    diff = changes(tally, ports.disks.changed(source, since))
-    async for end in windows(source.size_bytes, (diff, diverged)):
+    diff = changes(tally, changed(ports, source, since))
+    async for end in windows(source[-1].end, (diff, diverged)):
         ops = diff.take(end)
         stray = strayed(diverged.take(end), ops)
         tally.changed_bytes += sum(last - first for first, last, _ in ops)
         tally.strayed_ranges += len(stray)
         if stray or cost.worth_listing(ops):
-            allocated = await _around(ports, tally, source, ops, stray)
-            yield Window(plan_increment(ops, stray, allocated), allocated)
+            held = await _around(ports, tally, source, ops, stray)
+            yield Window(plan_increment(ops, stray, held), held)
         else:
             yield Window(ops, None)
 
 
 async def differing(
-    ports: Ports, tally: Tally, source: Snapshot, *diffs: Listing[Op]
+    ports: Ports, tally: Tally, source: Image, *diffs: Listing[Op]
 ) -> AsyncIterator[Window]:
     """Made like the source wherever any of the diffs says that something changed."""
-    async for end in windows(source.size_bytes, diffs):
+    async for end in windows(source[-1].end, diffs):
         region = region_of(*[diff.take(end) for diff in diffs])
-        allocated = await _around(ports, tally, source, region) if region else []
-        yield Window(plan_region(region, allocated), allocated)
+        held = await _around(ports, tally, source, region) if region else []
+        yield Window(plan_region(region, held), held)
 
 
 async def _around(
-    ports: Ports, tally: Tally, source: Snapshot, *lists: Sequence[Span | Op]
+    ports: Ports, tally: Tally, source: Image, *lists: Sequence[Span | Op]
 ) -> Sequence[Span]:
     """What the source has allocated from the first of the ranges to the last."""
     hull = PageRange(
         min(ranges[0][0] for ranges in lists if ranges),
         max(ranges[-1][1] for ranges in lists if ranges),
     )
-    return await tally.all(ports.disks.allocated(source, hull))
+    return await tally.all(allocated(ports, source, hull))
 
 
-async def write_plan(ports: Ports, url: str, work: AsyncIterator[Window]) -> PlanRef:
-    """Writes the plan for all windows while they come; where nothing is to be done, no plan is
-    written. What the listings raise goes through, and leaves no plan."""
-    draft = Draft()
+async def write_plan(ports: Ports, url: str, image: Image, work: AsyncIterator[Window]) -> PlanRef:
+    """Writes the plan for all windows of the image while they come; where nothing is to be done,
+    no plan is written. What the listings raise goes through, and leaves no plan."""
+    draft = Draft(max(image[0].size_bytes, TRANSFER_UNIT_BYTES))
     blocks = _blocks(draft, Coalescer(cost_model(ports.pace)), work)
     first = await anext(blocks, b"")
     if first:

@@ -4,14 +4,16 @@ from dataclasses import replace
 
 from shared import telemetry
 from shared.decide.posting import part_message
+from shared.decide.spreading import spread
 from shared.model.errors import NotFound
-from shared.model.ids import ItemId
+from shared.model.item import Item
 from shared.model.messages import Outgoing, TransferStep
 from shared.model.plan import decode_index
 from shared.model.transfer import Phase, Transfer
 from shared.ports import Ports
 from shared.steps.plan import without_plan
 from shared.steps.step import step
+from shared.steps.transact import the
 
 
 @step("fan out")
@@ -24,7 +26,8 @@ async def fan_out(ports: Ports, request: TransferStep) -> int:
     if row.record.epoch != request.epoch:
         return 0
     try:
-        messages = await _parts(ports, request.item_id, row.record)
+        item = await the(ports, request.item_id, Item)
+        messages = await _parts(ports, item.record, row.record)
     except NotFound:
         await without_plan(ports, request.item_id, row.record)
         return 0
@@ -32,12 +35,12 @@ async def fan_out(ports: Ports, request: TransferStep) -> int:
     return len(messages)
 
 
-async def _parts(ports: Ports, item: ItemId, transfer: Transfer) -> list[Outgoing]:
+async def _parts(ports: Ports, item: Item, transfer: Transfer) -> list[Outgoing]:
     assert transfer.plan is not None
     index = decode_index(await ports.plans.slice(transfer.plan.url, *transfer.plan.index_slice))
     parent = telemetry.traceparent()
+    waiting = [(n, part) for n, part in enumerate(index) if not transfer.is_done(n)]
     return [
-        replace(part_message(item, transfer, number, part), traceparent=parent)
-        for number, part in enumerate(index)
-        if not transfer.is_done(number)
+        replace(part_message(item.id, transfer, number, part), traceparent=parent)
+        for number, part in spread(waiting, item.extent_bytes)
     ]

@@ -4,10 +4,13 @@ writes the plan."""
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from uuid import uuid4
 
 from shared import telemetry
-from shared.decide.copying import plan_audit, plan_whole
+from shared.decide.check import begin_check_round
+from shared.decide.comparing import WHOLE
+from shared.decide.copying import plan_audit, plan_reading, plan_whole, plan_within
 from shared.decide.decision import Decision
 from shared.decide.transfer import (
     Planned,
@@ -16,9 +19,11 @@ from shared.decide.transfer import (
     plan_lost,
     refuse_base,
     refuse_seed,
+    source_of,
+    target_of,
 )
-from shared.model.disk import DiskState, EpochFence, Snapshot
-from shared.model.errors import AlreadyExists, ChainBroken, Conflict, SourceGone
+from shared.model.errors import ChainBroken, Conflict, SourceGone
+from shared.model.extents import Image, image_of
 from shared.model.ids import DiskUrl, ItemId, JobId
 from shared.model.item import Base, Item
 from shared.model.ledger import Versioned
@@ -26,13 +31,16 @@ from shared.model.messages import TransferStep
 from shared.model.plan import PlanRef
 from shared.model.transfer import Round, Transfer
 from shared.ports import Ports
-from shared.steps.drafting import Window, changed, compared, write_plan
+from shared.steps.damage import places_of
+from shared.steps.drafting import Window, compared, increment, write_plan
+from shared.steps.extents import Fenced, changed, fence, unbroken
 from shared.steps.failing import fail_backup_transfer
 from shared.steps.listing import Tally, changes
 from shared.steps.step import step
 from shared.steps.transact import commit, the, transact
 
 _FENCING_REQUESTS = 2
+"""For each extent: one raises the epoch, one reads the state."""
 
 
 class Outcome(StrEnum):
@@ -49,20 +57,11 @@ class Work:
 
     item: Item
     transfer: Transfer
-    replica: DiskState
-    fresh: bool
-    """The replica was made just now and holds nothing, whatever the ledger remembers."""
+    replica: Fenced
 
     @property
-    def source(self) -> Snapshot:
-        return source_of(self.item, self.transfer)
-
-
-def source_of(item: Item, transfer: Transfer) -> Snapshot:
-    """The snapshot that the current round copies from."""
-    if transfer.round is Round.SEED and item.seed is not None:
-        return item.seed.vault_copy
-    return transfer.snapshot
+    def source(self) -> Image:
+        return image_of(source_of(self.item, self.transfer))
 
 
 def plans_of(replica: DiskUrl, job: JobId | str = "") -> str:
@@ -94,55 +93,64 @@ async def _begin(ports: Ports, request: TransferStep) -> Decision[Transfer | Non
     transfer = await ports.ledger.get(request.item_id, Transfer, request.job_id)
     if transfer is None:
         return Decision(None)
-    return begin_round(item, transfer, ports.clock.now())
+    begin = begin_check_round if transfer.record.for_check else begin_round
+    return begin(item, transfer, ports.clock.now())
 
 
 async def _fence(ports: Ports, item: Item, transfer: Transfer) -> Work:
     """Raises the epoch on the replica *before* anything is listed: what an older writer has not
     written by then it never will (invariants 3 and 4)."""
-    size, fresh = source_of(item, transfer).size_bytes, False
-    try:
-        state = await ports.images.raise_epoch(item.replica, transfer.epoch)
-    except SourceGone:
-        fresh = await _create(ports, item.replica, size, item.id)
-        state = await ports.images.raise_epoch(item.replica, transfer.epoch)
-    if state.size_bytes != size:
-        state = await ports.images.resize(state, size, EpochFence(epoch=transfer.epoch))
-    return Work(item=item, transfer=transfer, replica=state, fresh=fresh)
-
-
-async def _create(ports: Ports, replica: DiskUrl, size: int, tag: str) -> bool:
-    """Whether the replica is new; a rival planner may have made it in the same moment."""
-    try:
-        await ports.images.create(replica, size, tag)
-    except AlreadyExists:
-        return False
-    return True
+    image = target_of(item, transfer)
+    if transfer.for_check and transfer.round is Round.CHECK:
+        return Work(item=item, transfer=transfer, replica=Fenced(image, (), frozenset()))
+    fenced = await fence(ports, image, transfer.epoch, item.id)
+    return Work(item=item, transfer=transfer, replica=fenced)
 
 
 def _windows(ports: Ports, work: Work, tally: Tally) -> AsyncIterator[Window]:
     """What the round is to do, window by window; the tally is complete once they are."""
-    match work.transfer.round:
-        case Round.COPY if work.transfer.base is not None:
-            return _increment(ports, work, work.transfer.base, tally)
+    begun, replica = work.transfer, work.replica.image
+    match begun.round:
+        case Round.COPY if begun.base is not None:
+            return _increment(ports, work, begun.base, tally)
         case Round.AUDIT:
-            return compared(ports, tally, work.source, work.replica.url, plan_audit)
+            return compared(ports, tally, work.source, replica, plan_audit)
+        case Round.CHECK:
+            region = WHOLE if begun.for_check else begun.suspected
+            return compared(ports, tally, work.source, replica, partial(plan_reading, region))
+        case Round.COMPARE if begun.base is not None:
+            return _repair(ports, work, begun.base, tally)
         case _:
-            return compared(ports, tally, work.source, work.replica.url, plan_whole)
+            return compared(ports, tally, work.source, replica, plan_whole)
+
+
+async def _repair(ports: Ports, work: Work, base: Base, tally: Tally) -> AsyncIterator[Window]:
+    """What is suspect, and, in a check, whatever else was written to the replica since its base:
+    it is the base that the check makes the replica like (invariant 33)."""
+    region, replica = work.transfer.suspected, work.replica.image
+    if work.transfer.for_check:
+        before = image_of(base.replica)
+        unbroken(work.replica, before)
+        region = await places_of(changed(ports, replica, before), region)
+    wanted = partial(plan_within, region)
+    async for window in compared(ports, tally, work.source, replica, wanted):
+        yield window
 
 
 def _increment(ports: Ports, work: Work, base: Base, tally: Tally) -> AsyncIterator[Window]:
     """What the source says has changed, and what an abandoned transfer left in the replica: the
     replica itself is asked for that, so nobody has to remember it (invariant 4)."""
-    if work.fresh:
-        raise ChainBroken("the replica was missing and has been made anew")
-    diverged = changes(tally, ports.disks.changed(work.replica.url, base.replica))
-    return changed(ports, tally, work.source, base.source, diverged)
+    before = image_of(base.replica)
+    unbroken(work.replica, before)
+    diverged = changes(tally, changed(ports, work.replica.image, before))
+    return increment(ports, tally, work.source, image_of(base.source), diverged)
 
 
 async def _accept(ports: Ports, work: Work, plan: PlanRef, tally: Tally) -> Outcome:
     planned = Planned(
-        plan=plan, changed_bytes=tally.changed_bytes, requests=tally.requests + _FENCING_REQUESTS
+        plan=plan,
+        changed_bytes=tally.changed_bytes,
+        requests=tally.requests + _FENCING_REQUESTS * len(work.replica.image),
     )
     row = await _unmoved(ports, work.transfer, work.item)
     if row is None:
@@ -171,11 +179,16 @@ async def _unmoved(ports: Ports, begun: Transfer, item: Item) -> Versioned[Trans
 async def _write(ports: Ports, work: Work, windows: AsyncIterator[Window]) -> PlanRef:
     """Under a name of its own: a rival planner's plan must not change under its parts."""
     name = f"{work.transfer.job_id}/{work.transfer.epoch}-{uuid4().hex}"
-    return await write_plan(ports, plans_of(work.item.replica, name), windows)
+    url = plans_of(work.item.replica, name)
+    return await write_plan(ports, url, work.replica.image, windows)
 
 
 async def _without_base(ports: Ports, item: Item, begun: Transfer, error: ChainBroken) -> Outcome:
-    """Planned again as a full copy, with the reason on the point (faults 4 and 5)."""
+    """Planned again as a full copy, with the reason on the point (faults 4 and 5). A check makes
+    no point, and cannot go on."""
+    if begun.for_check:
+        await fail_backup_transfer(ports, item.id, begun, error)
+        return Outcome.FAILED
 
     async def decide() -> Decision[None]:
         row = await _unmoved(ports, begun, item)

@@ -7,6 +7,7 @@ from shared.decide.decision import Decision
 from shared.decide.protection import check_not_deleted, check_region, enter
 from shared.decide.schedule import next_slot
 from shared.model.errors import AlreadyExists, Invalid, VaultlineError
+from shared.model.extents import extent_bytes_for
 from shared.model.ids import (
     DiskUrl,
     ItemId,
@@ -42,7 +43,7 @@ async def protect(ports: Ports, command: Protect) -> Accepted:
     protect one disk (invariant 18). A disk that one of our restores made goes on incrementally.
     """
     disk = await ports.disks.state(DiskUrl(command.source))
-    item = await _wanted(ports, command)
+    item = await _wanted(ports, command, disk.size_bytes)
     job_id = request_job(item.id, PROTECT, command.request_id)
     await _check_alive(ports, item.id, job_id)
     await ports.catalog.note_item(item.id)
@@ -75,7 +76,7 @@ async def _enter(ports: Ports, item: Item, command: Protect, job_id: JobId) -> D
     return enter(row, item, done_job(item.id, job_id, command, ports.clock.now()))
 
 
-async def _wanted(ports: Ports, command: Protect) -> Item:
+async def _wanted(ports: Ports, command: Protect, size_bytes: int) -> Item:
     """The item as the command wants it. Raises `NotFound`; `Invalid` where its id or vault may
     not be."""
     source, now = DiskUrl(command.source), ports.clock.now()
@@ -91,6 +92,7 @@ async def _wanted(ports: Ports, command: Protect) -> Item:
         policy=policy.name,
         vault=vault.name,
         replica=DiskUrl(f"{vault.url}/{item_id}/{digest(command.request_id)}"),
+        extent_bytes=extent_bytes_for(size_bytes, vault.extent_bytes),
         state=ProtectionState.INITIAL_BACKUP_PENDING,
         protected_at=now,
         first_slot=next_slot(policy.schedule, policy.time_zone, now),

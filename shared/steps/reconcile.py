@@ -99,6 +99,8 @@ async def _under_way(ports: Ports, item: Versioned[Item]) -> UnderWay:
     id_, its = item.record.id, item.record
     next_snapshot = its.snapshotting or next(iter(its.queued), None)
     restores = [await ports.ledger.get(id_, Job, job) for job in its.restoring]
+    checking = [job for job in its.checks if job != its.transferring]
+    checks = [await ports.ledger.get(id_, Transfer, job) for job in checking]
     return UnderWay(
         item=item,
         transfer=await ports.ledger.get(id_, Transfer, its.transferring)
@@ -106,6 +108,7 @@ async def _under_way(ports: Ports, item: Versioned[Item]) -> UnderWay:
         else None,
         snapshot=await ports.ledger.get(id_, Job, next_snapshot) if next_snapshot else None,
         restores=tuple(row for row in restores if row),
+        checks=tuple(row for row in checks if row),
     )
 
 
@@ -128,8 +131,8 @@ async def _meet(ports: Ports, work: UnderWay, finding: Finding) -> list[Accepted
 def _push(ports: Ports, work: UnderWay, finding: Finding) -> Decision[None]:
     now = ports.clock.now()
     match finding:
-        case Finding(Need.TRANSFER) if work.transfer:
-            return push_transfer(work.item.record, work.transfer, now)
+        case Finding(Need.TRANSFER, transfer=transfer) if transfer:
+            return push_transfer(work.item.record, transfer, now)
         case Finding(Need.SNAPSHOT, job) if job:
             return push_snapshot(job, now)
         case Finding(Need.RESTORE, job) if job:
@@ -146,8 +149,8 @@ async def _give_up(ports: Ports, work: UnderWay, finding: Finding) -> None:
         code="Stalled",
         action="Look at the dead letters and the job's trace; then ask for it again.",
     )
-    if finding.need is Need.TRANSFER and work.transfer:
-        await fail_backup_transfer(ports, item_id, work.transfer.record, error)
+    if finding.transfer:
+        await fail_backup_transfer(ports, item_id, finding.transfer.record, error)
     elif finding.need is Need.SNAPSHOT and job:
         await fail_backup_snapshot(ports, item_id, job.record.id, error)
     elif job:

@@ -3,11 +3,13 @@
 from datetime import datetime
 
 from shared import telemetry
+from shared.decide.check import CHECK
 from shared.decide.requests import fingerprint
 from shared.model.ids import ItemId, JobId
 from shared.model.job import Job, Operation, Status
 from shared.model.messages import (
     BackupNow,
+    ConsistencyCheck,
     Discover,
     Protect,
     Restore,
@@ -19,7 +21,7 @@ PROTECT, STOP, BACKUP, RESTORE = "protect", "stop", "backup", "restore"
 UNDELETE, DISCOVER, REGISTER = "undelete", "discover", "register"
 """The operations in the ids of the jobs that requests start."""
 
-Request = Protect | StopProtection | BackupNow | Restore | Undelete | Discover
+Request = Protect | StopProtection | BackupNow | Restore | ConsistencyCheck | Undelete | Discover
 """The commands that start a job of their own."""
 
 KINDS: dict[type[Request], tuple[str, Operation]] = {
@@ -27,6 +29,7 @@ KINDS: dict[type[Request], tuple[str, Operation]] = {
     StopProtection: (STOP, Operation.STOP_PROTECTION),
     BackupNow: (BACKUP, Operation.BACKUP),
     Restore: (RESTORE, Operation.RESTORE),
+    ConsistencyCheck: (CHECK, Operation.CONSISTENCY_CHECK),
     Undelete: (UNDELETE, Operation.UNDELETE),
     Discover: (DISCOVER, Operation.DISCOVER),
 }

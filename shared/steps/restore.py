@@ -13,14 +13,16 @@ Each may run twice at the same time: every effect is found again, or is the same
 same lease.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from shared import telemetry
 from shared.codec import from_json, to_json
 from shared.decide.copying import plan_audit, plan_whole
 from shared.decide.decision import Decision
 from shared.decide.restore import end_restore, safety_point
+from shared.decide.sampling import Sampler
 from shared.model.disk import Snapshot
 from shared.model.errors import (
     AlreadyExists,
@@ -30,6 +32,7 @@ from shared.model.errors import (
     TargetBusy,
     VaultlineError,
 )
+from shared.model.extents import image_of
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job, Status
@@ -38,8 +41,10 @@ from shared.model.plan import OP_BYTES, PageOp, PlanRef, decode_index, decode_op
 from shared.model.point import Point
 from shared.model.restore import COPY, HAND_OVER, PREPARE, VERIFY, RestoreWork
 from shared.ports import Ports
-from shared.steps.copy import Errand, carry_out
-from shared.steps.drafting import compared, differing, write_plan
+from shared.steps.doubt import first_difference
+from shared.steps.drafting import Compare, Window, compared, differing, write_plan
+from shared.steps.executor import Errand, Stretch, carry_out
+from shared.steps.extents import changed
 from shared.steps.listing import Tally, changes
 from shared.steps.plan import plans_of
 from shared.steps.step import step
@@ -128,7 +133,7 @@ async def plan_restore(ports: Ports, request: RestoreStep) -> PlanRef | None:
     if state.size_bytes != work.source.size_bytes:
         await ports.images.resize(state, work.source.size_bytes, work.fence)
     name = plans_of(item.replica, f"{request.job_id}/{request.round}-{uuid4().hex}")
-    plan = await _write(ports, item, work, request.round, name)
+    plan = await _write(ports, item, work, request, name)
     await _note_plan(ports, request, plan)
     return plan if plan.ops else None
 
@@ -142,14 +147,49 @@ async def _note_plan(ports: Ports, request: RestoreStep, plan: PlanRef) -> None:
     await _moved_on(ports, request, noted)
 
 
-async def _write(ports: Ports, item: Item, work: RestoreWork, round_: int, url: str) -> PlanRef:
-    """The plan, written to `url` or, where only what differs is written, to one like it."""
-    if round_ == 0 and work.original:
+async def _write(
+    ports: Ports, item: Item, work: RestoreWork, request: RestoreStep, url: str
+) -> PlanRef:
+    """The plan, written to `url` or to one like it."""
+    if request.round:
+        return await _write_audit(ports, work, request, url)
+    if work.original:
         plan = await _write_differing(ports, item, work, f"{url}-differing")
         if plan is not None:
-            return plan
-    compare = plan_audit if round_ else plan_whole
-    return await write_plan(ports, url, compared(ports, Tally(), work.source, work.target, compare))
+            # Where nothing is to be done by what the service says, it is audited at once.
+            return plan if plan.ops else await _write_audit(ports, work, request, url)
+    return await _write_compared(ports, work, url, plan_whole)
+
+
+async def _write_audit(ports: Ports, work: RestoreWork, request: RestoreStep, url: str) -> PlanRef:
+    """What the one has allocated and the other has not. Where that is nothing, a few pages of
+    both are compared, as with an increment (invariant 32): where they differ, everything is
+    copied."""
+    sampler = Sampler(f"{request.job_id} {request.round}", ports.pace.samples)
+    plan = await _write_compared(ports, work, url, plan_audit, sampler)
+    if plan.ops:
+        return plan
+    place = await first_difference(ports, image_of(work.source), work.image, sampler.chosen)
+    if place is None:
+        return plan
+    message = f"the restored disk differs from point {work.point} at {place}: it is copied whole"
+    telemetry.alarm(message, item=request.item_id, job=request.job_id)
+    return await _write_compared(ports, work, f"{url}-whole", plan_whole)
+
+
+async def _write_compared(
+    ports: Ports, work: RestoreWork, url: str, compare: Compare, sampler: Sampler | None = None
+) -> PlanRef:
+    """By what is allocated in the point and in the target; the sampler sees what both have."""
+    windows = compared(ports, Tally(), image_of(work.source), work.image, compare)
+    return await write_plan(ports, url, work.image, _shown(windows, sampler))
+
+
+async def _shown(windows: AsyncIterator[Window], sampler: Sampler | None) -> AsyncIterator[Window]:
+    async for window in windows:
+        if sampler and not window.ops:
+            sampler.see(window.source or ())
+        yield window
 
 
 async def _write_differing(ports: Ports, item: Item, work: RestoreWork, url: str) -> PlanRef | None:
@@ -162,11 +202,13 @@ async def _write_differing(ports: Ports, item: Item, work: RestoreWork, url: str
     base, tally = item.base, Tally()
     if base is None or work.safety is None or work.source.disk != base.replica.disk:
         return None
-    diffs = [changes(tally, ports.disks.changed(work.safety, base.source))]
+    source, safety = image_of(work.source), image_of(work.safety)
+    diffs = [changes(tally, changed(ports, safety, image_of(base.source)))]
     if work.source.id != base.replica.id:
-        diffs.append(changes(tally, ports.disks.changed(base.replica, work.source)))
+        diffs.append(changes(tally, changed(ports, image_of(base.replica), source)))
     try:
-        return await write_plan(ports, url, differing(ports, tally, work.source, *diffs))
+        windows = differing(ports, tally, source, *diffs)
+        return await write_plan(ports, url, work.image, windows)
     except (ChainBroken, SourceGone):
         return None
 
@@ -178,16 +220,38 @@ async def copy_restore_part(ports: Ports, request: RestoreStep) -> int:
     assert request.plan is not None
     assert request.part is not None
     errand = Errand(
-        target=work.target,
+        target=work.image,
         source=work.source,
         fence=work.fence,
         ops=await _part(ports, request.plan, request.part),
     )
-    copied = await carry_out(ports, errand)
-    await _moved_on(
-        ports, request, lambda job: replace(job, moved_bytes=job.moved_bytes + copied.copied_bytes)
-    )
-    return copied.copied_bytes
+    copied = await _copy(ports, request, errand)
+    await _moved_on(ports, request, lambda job: replace(job, moved_bytes=job.moved_bytes + copied))
+    return copied
+
+
+async def _copy(ports: Ports, request: RestoreStep, errand: Errand) -> int:
+    """Copies all of the errand, however long the storage service makes it wait, and shows now and
+    then that it moves. Raises `Transient` where it does not move at all, `Cancelled`."""
+    copied = 0
+
+    async def note(done: Stretch) -> bool:
+        nonlocal copied
+        await _wanted_work(ports, request)
+        await _moved_on(ports, request, lambda job: job)
+        copied += done.copied_from(done.first).copied_bytes
+        return True
+
+    while True:
+        carried = await carry_out(ports, errand, note)
+        rest = carried.unreported
+        copied += rest.copied_from(rest.first).copied_bytes
+        if carried.complete:
+            return copied
+        if carried.stopped_by and not carried.moved:
+            raise carried.stopped_by
+        await ports.clock.sleep(carried.wait_seconds)
+        errand = errand.beyond(rest.last)
 
 
 async def _part(ports: Ports, plan: PlanRef, number: int) -> list[PageOp]:

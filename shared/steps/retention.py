@@ -6,26 +6,32 @@ records. Snapshots are listed before the ledger is read: a snapshot that the led
 then belongs to nobody, and is not one that is just being taken.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import chain
 
+from shared.codec import from_json
 from shared.decide.decision import Decision
-from shared.decide.expiry import as_decided, begin_removal, end_run
+from shared.decide.expiry import as_decided, begin_removal, end_deletion, end_run
 from shared.decide.guard import remember
 from shared.decide.retention import Mark, RetentionDecision, RetentionPlan
 from shared.model.disk import Snapshot
 from shared.model.errors import Conflict
+from shared.model.extents import image_of
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.ledger import Delete, Versioned, update
+from shared.model.manifest import manifest_of
 from shared.model.messages import ExpirePoints
 from shared.model.point import Point
+from shared.model.restore import RestoreWork
 from shared.model.transfer import Transfer
 from shared.ports import Ports
 from shared.steps.expiry import expiry_plan
 from shared.steps.plan import plans_of
 from shared.steps.policies import policy_of
+from shared.steps.side_by_side import side_by_side
 from shared.steps.step import step
 from shared.steps.transact import the, transact
 
@@ -42,18 +48,21 @@ class Expired:
 async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
     """One retention run; repeatable, and safe beside backups and restores. Raises `NotFound`."""
     item = (await the(ports, request.item_id, Item)).record
-    snapshots = [
-        *await ports.disks.snapshots(item.source),
-        *await ports.disks.snapshots(item.replica),
-    ]
+    disks = [item.source, *[extent.url for extent in item.largest_replica]]
+    snapshots = list(chain.from_iterable(await side_by_side(disks, ports.disks.snapshots)))
     plans = await ports.plans.urls(plans_of(item.replica))
+    manifests = await ports.plans.urls(manifest_of(item.replica))
     await _record(ports, item.id)
     asked_for = item.expiry.job
     # The item before its points: what lets go of a snapshot has written its point by then.
     item = (await the(ports, item.id, Item)).record
     points = [row.record async for row in ports.ledger.rows(item.id, Point)]
     released = await _release(ports, item, points, snapshots)
-    await _drop_plans(ports, item, plans)
+    if not _read_by(item, points):
+        await ports.disks.take_back(item.source)
+    await _drop(ports, plans_of(item.replica), plans, item.jobs_at_work)
+    kept = item.jobs_at_work | {point.job_id for point in points if not point.expiring}
+    await _drop(ports, manifest_of(item.replica), manifests, kept)
     expired = await _forget(ports, points)
     await _end(ports, item.id, asked_for)
     return Expired(points=expired, snapshots=released)
@@ -114,7 +123,7 @@ async def _release(
 ) -> int:
     """Deletes our snapshots that nothing in the ledger holds any more."""
     held = await _held(ports, item, points)
-    busy = item.jobs_at_work | {pin for each in points for pin in each.pins}
+    busy = _read_by(item, points)
     orphans = [
         snapshot
         for snapshot in snapshots
@@ -125,6 +134,11 @@ async def _release(
     for snapshot in orphans:
         await ports.disks.delete_snapshot(snapshot)
     return len(orphans)
+
+
+def _read_by(item: Item, points: Iterable[Point]) -> Set[JobId]:
+    """The jobs that may be reading snapshots."""
+    return item.jobs_at_work | {pin for each in points for pin in each.pins}
 
 
 def _ours(item: Item, snapshot: Snapshot) -> bool:
@@ -147,15 +161,22 @@ async def _held(ports: Ports, item: Item, points: Iterable[Point]) -> set[tuple[
         held += [item.base.source, item.base.replica]
     if item.seed:
         held += [item.seed.source]
-    return {(snapshot.disk, snapshot.id) for snapshot in held if snapshot}
+    held += await _read_now(ports, item)
+    images = [image_of(snapshot) for snapshot in held if snapshot]
+    return {(extent.url, extent.snapshot.id) for image in images for extent in image}
 
 
-async def _drop_plans(ports: Ports, item: Item, plans: Iterable[str]) -> None:
-    """Deletes the plans of jobs that have ended; `plans` were listed before `item` was read, so
-    that none is taken for one that has just been written (invariant 16)."""
-    root = plans_of(item.replica)
-    jobs = {url.removeprefix(root).partition("/")[0] for url in plans}
-    for job in sorted(jobs - item.jobs_at_work):
+async def _read_now(ports: Ports, item: Item) -> list[Snapshot]:
+    """What restores under way read: a check may have given their point another snapshot."""
+    rows = [await ports.ledger.get(item.id, Job, job) for job in item.restoring]
+    return [from_json(RestoreWork, row.record.detail).source for row in rows if row]
+
+
+async def _drop(ports: Ports, root: str, urls: Iterable[str], kept: Set[JobId]) -> None:
+    """Deletes the plans, or manifests, of all jobs but those kept; `urls` were listed before the
+    ledger was read, so that none is taken that has just been written (invariant 16)."""
+    jobs = {url.removeprefix(root).partition("/")[0] for url in urls}
+    for job in sorted(jobs - kept):
         await ports.plans.delete(f"{root}{job}/")
 
 
@@ -171,16 +192,18 @@ async def _end(ports: Ports, item_id: ItemId, begun_for: JobId | None) -> None:
     """Nothing is due any more; an item whose data is deleted goes with its replica."""
     item = (await the(ports, item_id, Item)).record
     if await _deletable(ports, item):
-        await ports.images.delete(item.replica)
+        for extent in item.largest_replica:
+            await ports.images.delete(extent.url)
         await ports.inventory.release(item.source, item_id)
         await ports.catalog.forget_item(item_id)
 
     async def decide() -> Decision[None]:
-        row = await the(ports, item_id, Item)
+        row, now = await the(ports, item_id, Item), ports.clock.now()
+        asked_for = row.record.expiry.job
+        job = await ports.ledger.get(item_id, Job, asked_for) if asked_for else None
         if await _deletable(ports, row.record):
-            return Decision(None, (Delete(row.record, row.etag),))
-        job = await ports.ledger.get(item_id, Job, begun_for) if begun_for else None
-        return end_run(row, job, begun_for, ports.clock.now())
+            return end_deletion(row, job, now)
+        return end_run(row, job, begun_for, now)
 
     await transact(ports, item_id, decide)
 

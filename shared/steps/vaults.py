@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.decide.capacity import Usage, warnings_for
 from shared.decide.sizing import DiskLoad, seen_daily_bytes, stored_now
 from shared.model.errors import AlreadyExists, Invalid, NotFound
+from shared.model.extents import check_extent_bytes
 from shared.model.ids import VaultName
 from shared.model.item import Item
 from shared.model.point import Point
@@ -36,12 +37,14 @@ class WantedVault:
     url: str
     region: str | None = None
     redundancy: Redundancy | None = None
+    extent_bytes: int | None = None
 
 
 async def make_vault(ports: Ports, wanted: WantedVault) -> Vault:
     """The vault with its container, made unless it exists; repeatable.
 
-    Region and redundancy may change until it holds an item. Raises `AlreadyExists` where it lies
+    Region and redundancy may change until it holds an item; the size of its extents at any time,
+    for replicas yet to be made. Raises `AlreadyExists` where it lies
     elsewhere, `Invalid` where a change comes too late.
     """
     try:
@@ -51,7 +54,7 @@ async def make_vault(ports: Ports, wanted: WantedVault) -> Vault:
     vault = _as_wanted(known or _new_vault(wanted, ports.clock.now()), wanted)
     if known is not None and known.url != wanted.url:
         raise AlreadyExists(f"vault '{known.name}' lies in {known.url} already")
-    if known is not None and known != vault:
+    if known is not None and replace(known, extent_bytes=vault.extent_bytes) != vault:
         await _check_unused(ports, known, "is fixed in its region and redundancy")
     await _make_container(ports, vault)
     if known != vault:
@@ -68,6 +71,7 @@ def _as_wanted(vault: Vault, wanted: WantedVault) -> Vault:
         vault,
         region=vault.region if wanted.region is None else wanted.region,
         redundancy=wanted.redundancy or vault.redundancy,
+        extent_bytes=check_extent_bytes(wanted.extent_bytes or vault.extent_bytes),
     )
 
 

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any
 
-from shared.codec import to_dict
+from shared.codec import from_json, to_dict
+from shared.model.check import Findings
 from shared.model.inventory import KnownDisk
 from shared.model.item import Item, ProtectionState
 from shared.model.job import Job
 from shared.model.point import Hold, Point
+from shared.model.ranges import Span
 from shared.model.transfer import Transfer
 
 View = dict[str, Any]
@@ -34,6 +36,7 @@ def item_view(item: Item) -> View:
         "replica": item.replica,
         "delete_after": _time(item.delete_after),
         "expiry_held": item.expiry.held or None,
+        "checked_at": _time(item.checked_at),
     }
 
 
@@ -57,14 +60,39 @@ def job_view(job: Job, transfer: Transfer | None = None) -> View:
         "operation": job.operation.value,
         "status": job.status.value,
         "sub_tasks": [to_dict(task) for task in job.sub_tasks],
-        "planned_bytes": transfer.planned_bytes if transfer else job.planned_bytes,
+        "planned_bytes": _planned(job, transfer),
         "moved_bytes": transfer.copied_bytes if transfer else job.moved_bytes,
         "started_at": _time(job.started_at),
         "ended_at": _time(job.ended_at),
         "error": to_dict(job.error) if job.error else None,
         "slot": _time(job.slot),
         "trace_id": job.trace_id,
+        **(_check_view(job, transfer) if job.operation.checks else {}),
     }
+
+
+def _planned(job: Job, transfer: Transfer | None) -> int:
+    """What a check compares counts as what it plans."""
+    if transfer is None:
+        return job.planned_bytes
+    return transfer.comparing_bytes if transfer.for_check else transfer.planned_bytes
+
+
+def _check_view(job: Job, transfer: Transfer | None) -> View:
+    """What a check has found so far, and how far it is."""
+    found = from_json(Findings, job.detail) if job.detail else None
+    compared = transfer.compared_bytes if transfer else found.compared_bytes if found else 0
+    return {
+        "compared_bytes": compared,
+        "differing_bytes": found.differing_bytes if found else 0,
+        "differing_ranges": [_range(each) for each in found.ranges] if found else [],
+        "suspect_points": list(found.suspects) if found else [],
+    }
+
+
+def _range(range_: Span) -> View:
+    """`[start, end)` in bytes of the disk."""
+    return {"start": range_[0], "end": range_[1]}
 
 
 def point_view(point: Point) -> View:
@@ -88,4 +116,6 @@ def point_view(point: Point) -> View:
         "reasons": [{"rule": r.rule, "until": _time(r.until)} for r in point.reasons],
         "source_snapshot": point.source.id if point.source else None,
         "hold": _hold(point.hold) if point.hold else None,
+        "suspect": point.suspect or None,
+        "healed": point.healed or None,
     }

@@ -3,14 +3,17 @@ to have fired."""
 
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import HttpResponseError
 
 from local.storage.controls import Fault, add_faults, clear_faults
 from shared.azure import http
@@ -19,16 +22,21 @@ from shared.azure.clock import SystemClock
 from shared.azure.disks import AzureDisks
 from shared.azure.errors import each_page
 from shared.model.disk import EpochFence, Snapshot
-from shared.model.errors import Conflict, Invalid, StaleEpoch, Transient
+from shared.model.errors import Conflict, GrantOver, Invalid, StaleEpoch, Transient
+from shared.model.extents import whole
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.job import Job
 from shared.model.ledger import Delete, Insert, RowChange, update
-from shared.model.ranges import PAGE_BYTES
+from shared.model.plan import PageOp
+from shared.model.ranges import PAGE_BYTES, Change
+from shared.ports import ReadGrant
+from shared.steps.executor import Errand, Stretch, carry_out
 from shared.wiring import Wiring
 from tests.contract.pages import body, flat, letters_of, put, span
+from tests.contract.test_images import do
 from tests.contract.test_ledger import job, outbox, read
 from tests.contract.worlds import World, azure_world, settings_for
-from tests.stack.azurite_fixtures import SOURCE, RunningStorage, start_storage
+from tests.stack.azurite_fixtures import SOURCE, VAULT, RunningStorage, start_storage
 
 pytestmark = pytest.mark.stack
 EPOCH = EpochFence(epoch=Epoch(1))
@@ -56,6 +64,7 @@ def faults(storage: RunningStorage, *planned: Fault) -> Iterator[None]:
     )
 
 
+@pytest.mark.fault(53)
 async def test_a_commit_whose_answer_is_lost_has_succeeded(
     world: World, storage: RunningStorage
 ) -> None:
@@ -70,6 +79,7 @@ async def test_a_commit_whose_answer_is_lost_has_succeeded(
     assert (await read(world, record)).record == changed
 
 
+@pytest.mark.fault(52)
 async def test_a_lost_answer_does_not_hide_a_lost_race(
     world: World, storage: RunningStorage
 ) -> None:
@@ -85,6 +95,7 @@ async def test_a_lost_answer_does_not_hide_a_lost_race(
     assert (await read(world, record)).record.attempts == 1
 
 
+@pytest.mark.fault(40)
 async def test_a_busy_table_is_tried_again(world: World, storage: RunningStorage) -> None:
     record = job(world.item())
     busy = Fault(service="table", status=503, error_code="ServerBusy", times=2, retry_after=600)
@@ -120,24 +131,127 @@ async def source(world: World) -> Snapshot:
     return await world.ports.disks.take_snapshot(disk, "job")
 
 
+def errand(disk: DiskUrl, source: Snapshot, *, stream: bool = False) -> Errand:
+    return Errand(
+        target=whole(disk, 16 * PAGE_BYTES),
+        source=source,
+        fence=EPOCH,
+        ops=[PageOp(span(n, n + 1), Change.WRITTEN) for n in range(4)],
+        stream=stream,
+    )
+
+
+async def unheard(_: Stretch) -> bool:
+    return True
+
+
+@pytest.mark.fault(16, 40)
+@pytest.mark.parametrize("stream", [False, True], ids=["by the service", "through the worker"])
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(operation="UploadPagesFromURL", status=503, error_code="ServerBusy", times=2),
-        Fault(operation="UploadPagesFromURL", drop="before", times=1),
-        Fault(operation="UploadPagesFromURL", drop="after", times=1),
+        Fault(status=503, error_code="ServerBusy", times=2),
+        Fault(status=503, error_code="ServerBusy", times=2, retry_after=1),
+        Fault(status=500, error_code="OperationTimedOut", times=1),
+        Fault(drop="before", times=1),
+        Fault(drop="after", times=3),
     ],
-    ids=["busy", "cut before", "cut after"],
+    ids=["busy", "busy for a second", "timed out", "cut before", "cut after"],
 )
-async def test_a_copy_is_tried_again(world: World, storage: RunningStorage, fault: Fault) -> None:
+async def test_a_page_operation_is_tried_again(
+    world: World, storage: RunningStorage, fault: Fault, stream: bool
+) -> None:
     """Faults 16, 40."""
     disk, snapshot = await image(world), await source(world)
-    with faults(storage, fault):
-        async with world.ports.disks.grant(snapshot) as grant:
-            await world.ports.images.copy(disk, span(0, 4), grant, EPOCH)
+    operation = "UploadPages$" if stream else "UploadPagesFromURL"
+    began = time.monotonic()
+    with faults(storage, replace(fault, operation=operation)):
+        carried = await carry_out(world.ports, errand(disk, snapshot, stream=stream), unheard)
+    assert carried.complete
+    assert letters_of(world, disk, 4) == "abcd"
+    assert (time.monotonic() - began >= 1) is bool(fault.retry_after)
+    assert len(carried.unreported.records) == 4
+    assert carried.unreported.requests >= 4 * (1 + stream) + (fault.times or 0)
+
+
+@pytest.mark.fault(40)
+@pytest.mark.parametrize("write", ["copy", "write", "clear"])
+async def test_a_page_operation_is_sent_once_and_says_how_long_to_wait(
+    world: World, storage: RunningStorage, write: str
+) -> None:
+    """Fault 40: when to repeat it is for who sends many of them; no wait is without bounds."""
+    disk, snapshot = await image(world), await source(world)
+    operation = "UploadPages|ClearPages"
+    for asked, told in ((7, 7.0), (86400, 120.0), (None, None)):
+        fault = Fault(operation=operation, status=503, error_code="ServerBusy", retry_after=asked)
+        with faults(storage, fault), pytest.raises(Transient) as refusal:
+            await do(world, write, disk, span(0, 1), EPOCH, snapshot)
+        assert (refusal.value.retry_after, refusal.value.busy) == (told, True)
+    with (
+        faults(storage, Fault(operation=operation, drop="before", times=1)),
+        pytest.raises(Transient) as cut,
+    ):
+        await do(world, write, disk, span(0, 1), EPOCH, snapshot)
+    assert (cut.value.retry_after, cut.value.busy) == (None, False)
+
+
+@pytest.mark.fault(41, 42, 45)
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_grant_that_ends_in_mid_part_is_asked_for_again(
+    world: World, storage: RunningStorage, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Faults 41, 42, 45: whoever else took it back, and however often."""
+    disk, snapshot = await image(world), await source(world)
+    given, ask = [], world.ports.disks.grant
+
+    def grant(of: Snapshot) -> AbstractAsyncContextManager[ReadGrant]:
+        given.append(of)
+        return ask(of)
+
+    monkeypatch.setattr(world.ports.disks, "grant", grant)
+    over = Fault(
+        operation="UploadPagesFromURL",
+        status=403,
+        error_code="CannotVerifyCopySource",
+        skip=1,
+        times=times,
+    )
+    with faults(storage, over):
+        carried = await carry_out(world.ports, errand(disk, snapshot), unheard)
+    assert carried.complete
+    assert 2 <= len(given) <= 1 + times
     assert letters_of(world, disk, 4) == "abcd"
 
 
+async def test_bytes_that_were_damaged_on_their_way_are_not_written(
+    world: World, storage: RunningStorage
+) -> None:
+    """The service compares what it got with the MD5 that was sent; the stand-in does, too."""
+    disk = await image(world)
+    _, container, name = disk.removeprefix(f"{storage.endpoint}/").split("/", 2)
+    blob = storage.blobs(VAULT).get_blob_client(container, name)
+    wrong = b64encode(md5(b"other bytes").digest()).decode()
+    with pytest.raises(HttpResponseError) as refusal:
+        blob.upload_page(body("a"), 0, PAGE_BYTES, headers={"Content-MD5": wrong})
+    assert refusal.value.error_code == "Md5Mismatch"
+    assert letters_of(world, disk, 1) == "."
+
+
+@pytest.mark.fault(40, 41)
+async def test_a_busy_source_slows_the_copy_down(world: World, storage: RunningStorage) -> None:
+    """Fault 41: `CannotVerifyCopySource` is what its inner status is."""
+    disk, snapshot = await image(world), await source(world)
+    busy = Fault(
+        operation="UploadPagesFromURL", status=503, error_code="CannotVerifyCopySource", times=1
+    )
+    with faults(storage, busy), pytest.raises(Transient) as refusal:
+        await do(world, "copy", disk, span(0, 1), EPOCH, snapshot)
+    assert refusal.value.busy
+    with faults(storage, busy):
+        assert (await carry_out(world.ports, errand(disk, snapshot), unheard)).complete
+
+
+@pytest.mark.fault(50)
 async def test_a_snapshot_whose_answer_is_lost_is_not_taken_twice(
     world: World, storage: RunningStorage
 ) -> None:
@@ -148,6 +262,7 @@ async def test_a_snapshot_whose_answer_is_lost_is_not_taken_twice(
     assert [each.tag for each in await world.ports.disks.snapshots(disk)] == ["job"]
 
 
+@pytest.mark.fault(16)
 async def test_a_resize_whose_answer_is_lost_is_no_stale_writer(
     world: World, storage: RunningStorage
 ) -> None:
@@ -158,6 +273,7 @@ async def test_a_resize_whose_answer_is_lost_is_no_stale_writer(
     assert (await world.ports.disks.state(state.url)).size_bytes == 8 * PAGE_BYTES
 
 
+@pytest.mark.fault(50)
 async def test_an_image_whose_answer_is_lost_is_there_for_the_repeat(
     world: World, storage: RunningStorage
 ) -> None:
@@ -168,6 +284,7 @@ async def test_an_image_whose_answer_is_lost_is_there_for_the_repeat(
     assert (await world.ports.disks.state(world.replica("second"))).tag == "item"
 
 
+@pytest.mark.fault(46)
 async def test_the_rate_of_snapshots_is_a_matter_of_time(
     world: World, storage: RunningStorage
 ) -> None:
@@ -200,6 +317,7 @@ class Yesterday(SystemClock):
         return datetime.now(UTC) - timedelta(days=1)
 
 
+@pytest.mark.fault(41, 42, 45)
 async def test_a_grant_that_is_over_asks_for_another(world: World, storage: RunningStorage) -> None:
     """Faults 41, 42, 45."""
     disk, snapshot = await image(world), await source(world)
@@ -207,7 +325,7 @@ async def test_a_grant_that_is_over_asks_for_another(world: World, storage: Runn
     setting = storage.connection_string(SOURCE)
     account = open_account(SOURCE.name, setting, pool, _no_identity, Yesterday())
     async with AzureDisks(Accounts([account])).grant(snapshot) as over:
-        with pytest.raises(Transient, match="grant again") as refusal:
+        with pytest.raises(GrantOver, match="grant again") as refusal:
             await world.ports.images.copy(disk, span(0, 4), over, EPOCH)
     await pool.close()
     assert refusal.value.code == "GrantOver"
@@ -248,6 +366,7 @@ async def test_a_service_that_is_silent_is_given_up(
                 await world.ports.ledger.get(item, Job, "none")
 
 
+@pytest.mark.fault(58)
 async def test_work_goes_on_when_storage_is_back(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +464,7 @@ async def _one() -> AsyncIterator[int]:
     yield 1
 
 
+@pytest.mark.fault(17)
 async def test_a_listing_that_goes_in_circles_is_left() -> None:
     """Fault 17."""
     with pytest.raises(Transient, match="circles"):

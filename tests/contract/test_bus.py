@@ -250,6 +250,7 @@ async def test_many_senders_at_once_lose_nothing(queues: Queues) -> None:
     assert sorted(await drain(queues)) == [f"{number:02}" for number in range(20)]
 
 
+@pytest.mark.fault(27, 58)
 @pytest.mark.stack
 async def test_a_bus_that_went_away_is_used_again_when_it_is_back() -> None:
     """Faults 27, 58."""

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from shared.model.disk import EpochFence
 from shared.model.errors import ChainBroken, Conflict, Invalid, SourceGone
-from shared.model.ids import DiskUrl
+from shared.model.ids import DiskUrl, Epoch
 from shared.model.ranges import PAGE_BYTES, PageRange
 from tests.contract.pages import (
     allocated,
@@ -58,6 +59,7 @@ async def test_a_snapshot_stays_as_it_was(world: World) -> None:
     erase(world, disk, 2, 3)
     assert letters_of(world, snapshot) == ".aa............."
     assert await world.ports.disks.read(snapshot, span(0, 3)) == body("\0aa")
+    assert await world.ports.disks.read(disk, span(0, 3)) == body("bb\0")
     state = await world.ports.disks.state(disk)
     assert (snapshot.disk, snapshot.tag, snapshot.chain) == (disk, "job-1", state.chain)
     assert snapshot.size_bytes == 16 * PAGE_BYTES
@@ -145,6 +147,7 @@ async def test_changes_follow_a_disk_that_grew_and_shrank(world: World) -> None:
     assert await changed(world, large, base) == ["-4-8", "+10-11"]
 
 
+@pytest.mark.fault(4)
 async def test_no_diff_is_told_where_the_base_is_gone(world: World) -> None:
     disk = world.disk()
     base = await world.ports.disks.take_snapshot(disk, "base")
@@ -167,6 +170,7 @@ async def test_no_diff_is_told_between_two_disks(world: World) -> None:
         await changed(world, world.disk(name="two"), base)
 
 
+@pytest.mark.fault(5)
 async def test_no_diff_is_told_across_a_replacement(world: World) -> None:
     disk = world.disk()
     base = await world.ports.disks.take_snapshot(disk, "base")
@@ -210,6 +214,8 @@ async def test_what_lies_beyond_the_end_is_not_read(world: World, range_: PageRa
     snapshot = await world.ports.disks.take_snapshot(world.disk(16), "job")
     with pytest.raises(Invalid):
         await world.ports.disks.read(snapshot, range_)
+    with pytest.raises(Invalid):
+        await world.ports.disks.read(snapshot.disk, range_)
 
 
 async def test_an_empty_disk_is_a_disk(world: World) -> None:
@@ -219,6 +225,7 @@ async def test_an_empty_disk_is_a_disk(world: World) -> None:
     assert await allocated(world, snapshot) == []
 
 
+@pytest.mark.fault(48)
 async def test_a_listing_of_many_ranges_comes_in_several_lists(world: World) -> None:
     disk = world.disk(64)
     base = await world.ports.disks.take_snapshot(disk, "base")
@@ -239,6 +246,19 @@ async def test_a_grant_does_not_show_itself(world: World) -> None:
     async with world.ports.disks.grant(snapshot) as grant:
         assert "sig=" in grant.url
         assert "sig" not in f"{grant} {grant!r} {[grant]}"
+
+
+async def test_leave_that_is_in_use_is_not_taken_back(world: World) -> None:
+    disk, target = world.disk(), world.replica()
+    put(world, disk, 0, "a")
+    snapshot = await world.ports.disks.take_snapshot(disk, "job")
+    await world.ports.images.create(target, 16 * PAGE_BYTES, "item")
+    await world.ports.images.raise_epoch(target, Epoch(1))
+    async with world.ports.disks.grant(snapshot) as grant:
+        await world.ports.disks.take_back(disk)
+        await world.ports.images.copy(target, span(0, 1), grant, EpochFence(epoch=Epoch(1)))
+    await world.ports.disks.take_back(disk)
+    await world.ports.disks.take_back(disk)
 
 
 async def test_a_snapshot_of_an_unknown_id_is_no_error_to_delete(world: World) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.model.ids import ItemId
 from shared.ports import DueSlot, SlotMove, Watch
 from tests.contract.worlds import World
@@ -52,6 +54,7 @@ async def test_a_slot_moves_once_and_its_successor_stands(world: World) -> None:
     assert await slots(world, [item]) == []
 
 
+@pytest.mark.fault(54)
 async def test_many_slots_move_whatever_became_of_some_meanwhile(world: World) -> None:
     """More than a transaction holds; one is gone, one has moved, one stands twice."""
     items = sorted(world.item() for _ in range(120))

@@ -1,5 +1,6 @@
 """Writing images: every write goes behind a fence that the service checks (invariant 3)."""
 
+from hashlib import md5
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,7 @@ from shared.model.errors import (
     TargetBusy,
 )
 from shared.model.ids import DiskUrl, Epoch
+from shared.model.manifest import Algorithm, Checksum
 from shared.model.ranges import PAGE_BYTES, PageRange
 from tests.contract.pages import allocated, body, changed, erase, letters_of, put, span
 from tests.contract.worlds import World
@@ -88,6 +90,7 @@ async def test_each_write_does_what_it_says(world: World) -> None:
     assert await allocated(world, disk) == [span(1, 2), span(3, 5), span(6, 8)]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_write_may_be_repeated(world: World, write: str) -> None:
     """Invariant 6, fault 16."""
@@ -122,6 +125,7 @@ async def test_a_copy_reads_the_snapshot_not_the_disk(world: World) -> None:
     assert letters_of(world, disk) == "abcdefgh........"
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("fence", [FIRST, EpochFence(epoch=Epoch(3))], ids=["past", "future"])
 async def test_a_writer_of_another_epoch_is_refused_and_changes_nothing(
@@ -135,6 +139,35 @@ async def test_a_writer_of_another_epoch_is_refused_and_changes_nothing(
         await do(world, write, disk, span(1, 3), fence, snapshot)
     assert await world.ports.disks.state(disk) == state
     assert letters_of(world, disk) == "wwww............"
+
+
+def sum_of(checksum: Checksum, content: bytes) -> bytes:
+    """What the service should have answered for the content."""
+    if checksum.algorithm is Algorithm.MD5:
+        return md5(content).digest()
+    assert checksum.algorithm is Algorithm.CRC64
+    return crc64(content)
+
+
+def crc64(content: bytes) -> bytes:
+    """As Azure storage computes it: reflected, all ones before and after."""
+    register = (1 << 64) - 1
+    for byte in content:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (0x9A6C9329AC4BC9B5 if register & 1 else 0)
+    return (register ^ ((1 << 64) - 1)).to_bytes(8, "little")
+
+
+async def test_a_write_is_answered_with_the_checksum_of_its_bytes(world: World) -> None:
+    """Of the bytes as they were stored: that is what a manifest keeps (invariant 28)."""
+    disk, snapshot = await image(world), await source(world)
+    async with world.ports.disks.grant(snapshot) as grant:
+        copied = await world.ports.images.copy(disk, span(0, 2), grant, FIRST, PAGE_BYTES)
+    assert letters_of(world, disk, 2) == "bc"
+    assert copied.digest == sum_of(copied, body("bc"))
+    written = await world.ports.images.write(disk, span(4, 6), body("xy"), FIRST)
+    assert written.digest == sum_of(written, body("xy"))
 
 
 async def test_an_epoch_only_rises(world: World) -> None:

@@ -46,6 +46,7 @@ async def test_what_is_written_is_read(world: World) -> None:
     assert (await read(world, record)).record == record
 
 
+@pytest.mark.fault(54)
 @pytest.mark.parametrize("length", [29_000, 31_000, 250_000])
 async def test_a_long_record_is_read_whole(world: World, length: int) -> None:
     detail = "".join(chr(97 + number % 26) for number in range(length - 2)) + "ü€"
@@ -111,6 +112,7 @@ async def test_a_transaction_changes_all_or_nothing(world: World) -> None:
     assert await ledger.get(record.item_id, Job, record.id) is None
 
 
+@pytest.mark.fault(52)
 async def test_of_two_writers_one_wins(world: World) -> None:
     ledger, record = world.ports.ledger, job(world.item())
     await ledger.commit(record.item_id, [Insert(record)])
@@ -143,6 +145,7 @@ async def test_a_row_read_in_a_listing_can_be_replaced(world: World) -> None:
     assert (await read(world, record)).record.attempts == 7
 
 
+@pytest.mark.fault(54)
 async def test_a_transaction_takes_a_hundred_rows_and_no_more(world: World) -> None:
     item, ledger = world.item(), world.ports.ledger
     every = [Insert(outbox(f"message-{number:03}")) for number in range(101)]

@@ -1,8 +1,10 @@
 """What the memory ports offer to simulations beyond the contract."""
 
+import asyncio
+
 import pytest
 
-from shared.memory import Fault, MemoryPorts, memory_ports
+from shared.memory import Fault, MemoryPorts, busy, memory_ports
 from shared.model.disk import EpochFence
 from shared.model.errors import Conflict, SourceGone, Transient
 from shared.model.ids import DiskUrl, Epoch
@@ -94,6 +96,34 @@ async def test_a_planned_fault_strikes_before_or_after_the_effect(ports: MemoryP
     assert ports.faults.calls["ledger.commit"] == 4
 
 
+async def test_a_share_of_calls_fails_always_the_same_way(ports: MemoryPorts) -> None:
+    """Fault 40: so that a run can be repeated."""
+
+    async def refused() -> list[int]:
+        fault = Fault("disks.state", times=10**9, share=0.3, error=busy(5.0))
+        ports.faults.planned = [fault]
+        states = [ports.disks.state(DISK) for _ in range(200)]
+        answers = await asyncio.gather(*states, return_exceptions=True)
+        refusals = [each for each in answers if isinstance(each, Transient)]
+        assert {(each.code, each.busy, each.retry_after) for each in refusals} == {
+            ("ServerBusy", True, 5.0)
+        }
+        assert fault.fired == len(refusals)
+        return [number for number, each in enumerate(answers) if isinstance(each, Transient)]
+
+    ports.storage.create(DISK, 0)
+    hits = await refused()
+    assert 40 <= len(hits) <= 80
+    assert await refused() == hits
+
+
+async def test_a_clock_moves_for_who_sleeps(ports: MemoryPorts) -> None:
+    """And those who sleep at the same time sleep beside each other."""
+    began = ports.clock.now()
+    await asyncio.gather(*(ports.clock.sleep(seconds) for seconds in (5, 3, 5)))
+    assert (ports.clock.now() - began).total_seconds() == 5
+
+
 async def test_a_service_that_lies_about_its_diffs(ports: MemoryPorts) -> None:
     """Faults 1 and 2, and stock Azurite."""
     ports.storage.create(DISK, 16 * PAGE_BYTES)
@@ -138,6 +168,7 @@ async def test_a_grant_ends(ports: MemoryPorts, end: str) -> None:
             ports.clock.advance(3600)
         else:
             ports.grants.take_back(grant)
+        assert ports.grants.outstanding == (end == "expired")
         with pytest.raises(Transient, match="grant again"):
             await ports.images.copy(REPLICA, span(0, 1), grant, EpochFence(epoch=Epoch(0)))
 

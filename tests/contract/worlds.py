@@ -15,6 +15,7 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 
 from local.storage.controls import REFUSE_PUT_PAGE_FROM_URL, add_faults, clear_faults
 from shared.azure.disks import AzureDisks
+from shared.azure.routing import RoutedDisks
 from shared.config import Settings
 from shared.memory import MemoryPorts, memory_ports
 from shared.model.disk import Snapshot
@@ -190,10 +191,12 @@ async def azure_world(storage: RunningStorage) -> AsyncIterator[World]:
     container = storage.container(SOURCE)
     async with Wiring(settings_for(storage)) as wiring:
         ports = wiring.ports()
-        assert isinstance(ports.disks, AzureDisks)
+        assert isinstance(ports.disks, RoutedDisks)
+        blobs = ports.disks.blobs
+        assert isinstance(blobs, AzureDisks)
         yield World(
             ports=ports,
-            people=AzuritePeople(storage, ports.disks),
+            people=AzuritePeople(storage, blobs),
             source_root=container.url,
             vault_root=f"{storage.endpoint}/{VAULT.name}/v{uuid4().hex[:12]}",
         )

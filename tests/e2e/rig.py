@@ -56,6 +56,7 @@ HASTE = {
     "VAULTLINE_STALL_SECONDS": "3",
     "VAULTLINE_REST_SECONDS": "20",
     "VAULTLINE_MAX_ATTEMPTS": "60",
+    "VAULTLINE_GRANT_LINGER_SECONDS": "20",
 }
 """Settings under which what takes minutes in Azure takes seconds; giving up stays far away."""
 POLICY, VAULT = "gold", "e2e"
@@ -315,7 +316,8 @@ class Rig:
         policy = self.config.data_dir / "gold.yaml"
         policy.write_text(POLICY_DOCUMENT)
         self.vaultline("policy", "apply", str(policy))
-        self.vaultline("vault", "create", VAULT)
+        # As small as extents may be: most replicas here are several page blobs.
+        self.vaultline("vault", "create", VAULT, "--extent-size", "4MiB")
 
     # ------------------------------------------------------------ the pipeline
 

@@ -151,6 +151,7 @@ def test_a_restore_is_cancelled(rig: Rig, target: str) -> None:
     rig.assert_restorable(item, contents)
 
 
+@pytest.mark.fault(35)
 def test_a_restore_whose_host_forgot_it_is_started_again(rig: Rig) -> None:
     """Fault 35: the task hub is gone, with every orchestration in it."""
     _, item, contents = protected(rig)
@@ -172,6 +173,7 @@ def test_a_restore_whose_host_forgot_it_is_started_again(rig: Rig) -> None:
     rig.backup(item)
 
 
+@pytest.mark.fault(11)
 def test_a_lost_snapshot_message_is_sent_again(rig: Rig) -> None:
     """The job is there from the request on; the reconciler moves it."""
     disk, item, contents = protected(rig)

@@ -39,6 +39,7 @@ RESTORE_MOMENTS = {
 }
 
 
+@pytest.mark.fault(9, 16)
 @pytest.mark.parametrize("moment", BACKUP_DEATHS)
 def test_a_backup_survives_a_death(rig: Rig, moment: str) -> None:
     """Invariants 1, 2, 4 and 6."""

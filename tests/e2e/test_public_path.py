@@ -8,7 +8,10 @@ from collections import Counter
 import pytest
 
 from local.storage.controls import REFUSE_PUT_PAGE_FROM_URL, Fault
-from shared.model.ids import ItemId
+from shared.decide.sampling import SAMPLE_BYTES
+from shared.model.extents import extent_bytes_for, replica_image
+from shared.model.ids import DiskUrl, ItemId
+from shared.model.pace import Pace
 from tests.e2e.disk import MIB
 from tests.e2e.rig import Json, Rig, task, until
 
@@ -119,11 +122,13 @@ def test_a_restored_disk_goes_on_incrementally(rig: Rig) -> None:
 
 
 def test_no_disk_byte_passes_through_a_function(rig: Rig) -> None:
-    """Acceptance 4: the storage's own counters of the host's requests see no page bodies."""
+    """Acceptance 4: the storage's own counters of the host's requests see no page bodies but those
+    of a few samples (invariant 32)."""
     disk = rig.disk(16 * MIB)
     disk.write(0, 12 * MIB)
     item = rig.protect(disk)
     rig.backup(item)
+    rig.at_rest()  # the first copy is verified
     disk.write(MIB, 3 * MIB)
     before = _host_traffic(rig)
     rig.backup(item)
@@ -134,8 +139,8 @@ def test_no_disk_byte_passes_through_a_function(rig: Rig) -> None:
     assert point["worker_bytes"] == 0
     assert spent["PageBlob_UploadPagesFromURL requests"] > 0
     assert spent["PageBlob_UploadPages requests"] == 0
-    assert spent["vlsource Blob_Download requests"] == 0
-    assert 0 < spent["bytes"] < 64 * 1024
+    assert spent["vlsource Blob_Download requests"] <= Pace().samples
+    assert 0 < spent["bytes"] < 64 * 1024 + 2 * Pace().samples * SAMPLE_BYTES
 
 
 def test_bytes_are_streamed_where_the_service_refuses_to_read_the_source(rig: Rig) -> None:
@@ -167,7 +172,7 @@ def _host_traffic(rig: Rig) -> Counter[str]:
 
 @pytest.mark.parametrize("size", [0, 3 * 1024**4], ids=["0 bytes", "3 TiB sparse"])
 def test_the_work_grows_with_what_is_written_not_with_the_disk(rig: Rig, size: int) -> None:
-    """An empty disk and a huge, nearly empty one: few requests, exact result."""
+    """An empty disk and a huge, nearly empty one: few requests an extent, exact result."""
     disk = rig.disk(0)
     disk.blob.resize_blob(size)
     if size:
@@ -177,7 +182,10 @@ def test_the_work_grows_with_what_is_written_not_with_the_disk(rig: Rig, size: i
     point = rig.backup_point(item)
     url = rig.new_url()
     assert rig.ended(rig.ask_restore(item, point["id"], url))["status"] == "Completed"
-    assert _host_traffic(rig)["requests"] - before["requests"] < 100
+    extents = len(replica_image(DiskUrl(url), extent_bytes_for(size, 4 * MIB), size))
+    assert extents == (96 if size else 1)
+    # The copy, its verification and the restore; under load some steps come twice.
+    assert _host_traffic(rig)["requests"] - before["requests"] < 100 + 40 * extents
     assert point["size_bytes"] == size
     assert point["copied_bytes"] == (4096 if size else 0)
     target = rig.blob(url)
@@ -191,6 +199,7 @@ def test_the_work_grows_with_what_is_written_not_with_the_disk(rig: Rig, size: i
 
 def test_the_console_script_says_the_same(rig: Rig) -> None:
     """`python -m cli` in a process of its own, as people run it."""
+    rig.at_rest()
     told = subprocess.run(
         [sys.executable, "-m", "cli", "items", "--json"],
         cwd=rig.config.root,

@@ -13,6 +13,7 @@ SLOW_TO_READ_ITS_PLAN = Fault(
 )
 
 
+@pytest.mark.fault(14)
 def test_a_restore_goes_on_beside_a_backup_and_its_retention_run(rig: Rig) -> None:
     """Invariant 8: what a retention run tidies away is not what a restore still works by."""
     disk = rig.disk()

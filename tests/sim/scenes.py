@@ -4,12 +4,13 @@ from datetime import timedelta
 from hashlib import sha256
 
 from shared.model.disk import Snapshot
+from shared.model.extents import Extent, Image, image_of
 from shared.model.ids import DiskUrl, RequestId
 from shared.model.point import Point
 from shared.model.ranges import PageRange
 from shared.steps.expiry import request_expiry
 from shared.steps.tick import tick
-from tests.sim.world import DISK, ITEM, World
+from tests.sim.world import DISK, EXTENT_BYTES, ITEM, POLICY, World
 
 MIB = 1024 * 1024
 SIZE = 6 * MIB
@@ -18,12 +19,20 @@ SIZE = 6 * MIB
 def content(world: World, image: Snapshot | DiskUrl) -> str:
     """What an image holds, byte for byte, as its size and SHA-256: histories of a disk are long,
     and their bytes would fill the memory."""
-    version = world.ports.storage.version(image)
-    digest = sha256()
-    for start in range(0, version.size_bytes, 4 * MIB):
-        end = min(start + 4 * MIB, version.size_bytes)
-        digest.update(version.pages.read(PageRange(start, end)))
-    return f"{version.size_bytes} bytes, sha256 {digest.hexdigest()}"
+    digest, size = sha256(), 0
+    for extent in image_of(image) if isinstance(image, Snapshot) else extents(world, image):
+        version = world.ports.storage.version(extent.held)
+        for start in range(0, version.size_bytes, 4 * MIB):
+            end = min(start + 4 * MIB, version.size_bytes)
+            digest.update(version.pages.read(PageRange(start, end)))
+        size += version.size_bytes
+    return f"{size} bytes, sha256 {digest.hexdigest()}"
+
+
+def extents(world: World, disk: DiskUrl) -> Image:
+    """The page blobs that hold an image: one of a disk, those of a replica."""
+    others = sorted(blob.url for blob in world.ports.storage.blobs_below(f"{disk}.extents/"))
+    return tuple(Extent(DiskUrl(url), 0, 0) for url in (disk, *others))
 
 
 def scribble(world: World, times: int = 6) -> None:
@@ -38,10 +47,12 @@ def scribble(world: World, times: int = 6) -> None:
             world.ports.storage.put(DISK, start, world.random.randbytes(end - start))
 
 
-async def started(seed: int = 0, size: int = SIZE) -> World:
+async def started(
+    seed: int = 0, size: int = SIZE, extent_bytes: int = EXTENT_BYTES, policy: str = POLICY
+) -> World:
     """A protected disk with some content, before its first backup."""
-    world = World(seed)
-    await world.set_up()
+    world = World(seed, extent_bytes)
+    await world.set_up(policy)
     world.ports.storage.create(DISK, size)
     if size:
         scribble(world)

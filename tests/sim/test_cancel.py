@@ -239,7 +239,7 @@ async def test_what_cannot_be_cancelled_is_refused() -> None:
     with pytest.raises(Invalid, match="has ended already: Completed"):
         await cancel(world, BACKUP)
     (protected,) = [job for job in await world.jobs() if "protect" in job.id]
-    with pytest.raises(Invalid, match="backups and restores alone"):
+    with pytest.raises(Invalid, match="restores and checks alone"):
         await cancel(world, protected.id)
     with pytest.raises(NotFound):
         await cancel(world, JobId(f"{ITEM}.backup-none"))

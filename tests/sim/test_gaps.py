@@ -22,9 +22,12 @@ KIB = 1024
 DISK_BYTES = 24 * MIB
 
 
+GIB = 1024 * MIB
+
+
 async def eager(seed: int = 0, rows: int = 5, **pace: float) -> World:
     """A protected disk, before its first backup, whose cost model counts time alone."""
-    world = World(seed)
+    world = World(seed, extent_bytes=GIB)
     figures = {"gap_share": float("inf"), "listing_gaps": 1, **pace}
     object.__setattr__(world.ports, "pace", replace(world.ports.pace, **figures))
     world.ports.storage.listing_rows = rows

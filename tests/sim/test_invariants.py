@@ -8,6 +8,7 @@ import pytest
 from shared.memory import Fault
 from shared.model.disk import EpochFence
 from shared.model.errors import StaleEpoch
+from shared.model.extents import image_of
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.item import ProtectionState
 from shared.model.job import TRANSFER, Status
@@ -46,6 +47,7 @@ async def serve_until(world: World, queue: str) -> None:
         assert await world.serve_one()
 
 
+@pytest.mark.fault(9)
 async def test_1_no_point_before_its_commit() -> None:
     """Invariant 1: with the last transaction missing, nothing of the backup can be restored."""
     world, _ = await first_backup()
@@ -58,6 +60,7 @@ async def test_1_no_point_before_its_commit() -> None:
     assert await world.points() == before
 
 
+@pytest.mark.fault(8)
 async def test_3_a_stale_writer_is_refused_by_the_storage_service() -> None:
     """Invariant 3: the epoch of a finished round cannot write, copy or clear any more."""
     world, _ = await first_backup()
@@ -77,6 +80,7 @@ async def test_3_a_stale_writer_is_refused_by_the_storage_service() -> None:
     assert content(world, item.replica) == before
 
 
+@pytest.mark.fault(8, 21)
 async def test_3_a_stale_part_arriving_late_changes_nothing() -> None:
     """Invariant 3: a part of an abandoned round arrives after a newer transfer's commit."""
     world, truth = await first_backup()
@@ -98,6 +102,7 @@ async def test_3_a_stale_part_arriving_late_changes_nothing() -> None:
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("seed", range(5))
 async def test_4_what_an_abandoned_transfer_wrote_is_put_right(seed: int) -> None:
     """Invariant 4, fault 19: half the copies of a transfer happen, it fails for good; the source
@@ -152,6 +157,7 @@ async def test_5_a_second_backup_skips_its_transfer() -> None:
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(10, 16, 21)
 @pytest.mark.parametrize("seed", range(8))
 async def test_6_twice_late_and_out_of_order(seed: int) -> None:
     """Invariant 6: every queue delivers some messages twice, in any order; calls fail now and
@@ -172,6 +178,7 @@ async def test_6_twice_late_and_out_of_order(seed: int) -> None:
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(11)
 @pytest.mark.parametrize("queue", [SNAPSHOT, "transfer-to-vault", COPY, "retention"])
 async def test_6_a_lost_message_is_sent_again(queue: str) -> None:
     """Fault 11: the bus takes the message and loses it; the reconciler moves the work on."""
@@ -184,6 +191,7 @@ async def test_6_a_lost_message_is_sent_again(queue: str) -> None:
     for _ in range(40):
         await world.settle()
         await world.wait()
+    assert not world.ports.bus._to_lose[queue], "no message was lost"
     assert len(await world.points()) == 2
     item = await world.item()
     assert item is not None
@@ -191,6 +199,7 @@ async def test_6_a_lost_message_is_sent_again(queue: str) -> None:
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(29)
 async def test_7_state_and_its_messages_are_stored_together() -> None:
     """Invariant 7: sending fails after the transaction; the outbox holds what must be sent."""
     world, truth = await first_backup()
@@ -208,6 +217,7 @@ async def test_7_state_and_its_messages_are_stored_together() -> None:
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(12, 14)
 async def test_8_retention_keeps_newest_base_and_pinned() -> None:
     """Invariant 8: long after every date has passed, what is in use and the newest stay."""
     world, truth = await first_backup()
@@ -254,11 +264,18 @@ async def test_8_every_snapshot_is_in_the_ledger_or_gone() -> None:
     points = await world.points()
     kept = {s.id for s in await world.ports.disks.snapshots(DISK)}
     assert kept == {p.source.id for p in points if p.source} | {foreign.id}
-    sealed = {s.id for s in await world.ports.disks.snapshots(item.replica)}
-    assert sealed == {p.replica.id for p in points if p.replica}
+    sealed = {
+        (extent.url, snapshot.id)
+        for extent in item.largest_replica
+        for snapshot in await world.ports.disks.snapshots(extent.url)
+    }
+    assert len(item.largest_replica) == 2
+    images = [image_of(p.replica) for p in points if p.replica]
+    assert sealed == {(extent.url, extent.snapshot.id) for image in images for extent in image}
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(3)
 async def test_11_the_base_is_checked_again_at_commit() -> None:
     """Invariant 11: the base moves while a transfer runs; it is planned again, not committed."""
     from dataclasses import replace
@@ -300,6 +317,7 @@ BAD = {
 }
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("kind", BAD)
 async def test_12_a_bad_message_is_dead_lettered_and_nothing_else(kind: str) -> None:
     """Invariant 12: with a reason for people; the good message behind it is served."""
@@ -316,6 +334,7 @@ async def test_12_a_bad_message_is_dead_lettered_and_nothing_else(kind: str) -> 
     await restore_all(world, truth)
 
 
+@pytest.mark.fault(5)
 async def test_a_replaced_source_gets_a_full_copy() -> None:
     """Fault 5: the blob was replaced under its name."""
     world, _ = await first_backup()
@@ -329,6 +348,7 @@ async def test_a_replaced_source_gets_a_full_copy() -> None:
     assert content(world, await restore(world, last)) == truth.at(last)
 
 
+@pytest.mark.fault(4)
 async def test_a_base_snapshot_deleted_by_others_gets_a_full_copy() -> None:
     """Fault 4: `PreviousSnapshotNotFound`; the reason is on the point."""
     world, truth = await first_backup()
@@ -369,6 +389,7 @@ async def test_a_deleted_source_fails_the_job_and_keeps_the_points() -> None:
     assert content(world, await restore(world, (await world.points())[0])) == held
 
 
+@pytest.mark.fault(7)
 @pytest.mark.parametrize("size", [SIZE * 2, SIZE // 2, SIZE + 512])
 async def test_a_resized_source_is_followed(size: int) -> None:
     """Fault 7, in both directions; a disk that shrinks and grows again has lost what lay there."""
@@ -395,6 +416,7 @@ async def test_a_diff_that_answers_everything_is_audited() -> None:
     assert content(world, await restore(world, last)) == truth.at(last)
 
 
+@pytest.mark.fault(2)
 async def test_a_clear_that_the_diff_lost_is_found_by_the_audit() -> None:
     """Faults 1 and 2: what the diff did not tell is put right before the commit, and reported."""
     world, truth = await first_backup()
@@ -421,7 +443,7 @@ async def test_a_refused_server_side_copy_is_streamed() -> None:
 
 @pytest.mark.parametrize("size", [0, 3 * 1024**4])
 async def test_an_empty_disk_and_a_huge_sparse_one(size: int) -> None:
-    world = await started(size=0)
+    world = await started(size=0, extent_bytes=64 * 1024**3)
     world.ports.storage.resize(DISK, size)
     if size:
         world.ports.storage.put(DISK, size - 4096, b"end." * 1024)

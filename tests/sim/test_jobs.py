@@ -238,6 +238,7 @@ async def burn_out(world: World, queue: str) -> None:
     assert world.ports.bus.receive(queue) is None
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("queue", [each for each in QUEUES if each != "retention"])
 async def test_a_message_that_burnt_out_is_redriven(queue: str) -> None:
     """Fault 22: ten deliveries burn out, the dead letter is redriven, the work is done, under
@@ -292,6 +293,7 @@ class Ahead(ManualClock):
         return self._true.now() + self._by
 
 
+@pytest.mark.fault(57)
 @pytest.mark.parametrize("seed", range(6))
 async def test_hosts_whose_clocks_are_10_minutes_apart(seed: int) -> None:
     """Every message and timer goes to one of two hosts: one backup a slot and a request, none

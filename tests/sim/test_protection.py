@@ -348,6 +348,7 @@ async def test_a_discovery_out_of_our_reach_fails_with_the_reason() -> None:
     assert len(world.ports.bus.dead_letters) == 1
 
 
+@pytest.mark.fault(22)
 async def test_a_discovery_whose_message_burnt_out_is_begun_again() -> None:
     """Fault 22 of a discovery: ten deliveries fail, its message is dead-lettered; the reconciler
     sends its command again, tag and all, and it ends once."""

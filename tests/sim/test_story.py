@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.decide.sampling import SAMPLE_BYTES
 from shared.memory import Fault
 from shared.model.job import Status
 from shared.model.point import Kind
@@ -10,7 +11,7 @@ from tests.sim.world import DISK, ITEM, Crash
 
 
 async def test_backups_restore_byte_for_byte() -> None:
-    """Invariant 2, and no disk byte passes through us on the server-side path."""
+    """Invariant 2, and on the server-side path no disk byte passes through us but samples."""
     world = await started()
     truth = Truth(world)
     await scheduled(world)
@@ -23,10 +24,13 @@ async def test_backups_restore_byte_for_byte() -> None:
     assert all(point.copied_bytes <= 1.25 * point.changed_bytes for point in points)
     assert all(point.worker_bytes == 0 for point in points)
     await restore_all(world, truth)
-    assert world.ports.storage.worker_bytes_read == 0
+    sampled = 2 * world.ports.pace.samples * SAMPLE_BYTES
+    of = 2 + len(points)  # the increments, and the restores
+    assert 0 < world.ports.storage.worker_bytes_read <= of * sampled
     assert {job.status for job in await world.jobs()} == {Status.COMPLETED}
 
 
+@pytest.mark.fault(9, 16, 53)
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_backup_is_survived(applied: bool) -> None:
     """Invariants 1 and 6: the process dies before or after the n-th I/O call takes effect."""

@@ -57,6 +57,7 @@ async def test_an_idle_tick_is_one_call() -> None:
     assert ports.faults.calls == Counter({"due.slots": 1})
 
 
+@pytest.mark.fault(54)
 async def test_a_thousand_at_once_are_watched_sent_and_moved_in_batches() -> None:
     ports = await fleet()
     await add(ports, 1000)
@@ -77,6 +78,7 @@ async def test_a_thousand_at_once_are_watched_sent_and_moved_in_batches() -> Non
 # ------------------------------------------------------------ outages, spreading, bounds
 
 
+@pytest.mark.fault(58)
 async def test_after_an_outage_one_backup_an_item() -> None:
     """Three days of four-hourly slots were missed: the latest is caught up with, once."""
     ports = await fleet(HOURLY)
@@ -253,6 +255,7 @@ async def test_a_large_tick_killed_between_its_batches_goes_on(call: str, applie
     assert nth >= 3
 
 
+@pytest.mark.fault(33)
 async def test_a_timer_that_fires_twice_starts_each_backup_once() -> None:
     """Two ticks at the same time, interleaved at every call."""
 
@@ -267,6 +270,7 @@ async def test_a_timer_that_fires_twice_starts_each_backup_once() -> None:
     assert await slots(ports) == {item: [SLOT + DAY] for item in items}
 
 
+@pytest.mark.fault(57)
 async def test_two_hosts_whose_clocks_differ_make_one_backup_of_a_slot() -> None:
     """Ten minutes apart: the fast one starts it early, the slow one finds it done."""
     slow = await fleet(now=SLOT - 5 * MINUTE)

@@ -57,6 +57,7 @@ async def live(world: World, rounds: int) -> None:
         await world.wait()
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("calls", [0, 3, 12, 20])
 async def test_a_vanished_orchestration_is_started_again(calls: int) -> None:
     """Fault 35: the task hub forgot it, at the beginning or in its midst."""

@@ -6,6 +6,7 @@ ends there, its message stays locked until the lock is over.
 
 import json
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
@@ -31,6 +32,8 @@ from shared.steps.retention import expire_points
 
 DISK = DiskUrl("https://vlsource.blob.core.windows.net/disks/os.vhd")
 ITEM = item_id("os-disk")
+EXTENT_BYTES = 4 * 1024 * 1024
+"""As small as extents may be: most replicas of the simulation are several page blobs."""
 VAULT_URL = "https://vlvault.blob.core.windows.net/vault"
 POLICY = """
 name: gold
@@ -38,7 +41,10 @@ time_zone: UTC
 schedule: {frequency: daily, at: ["02:00"]}
 instant_restore_days: 2
 retention: {daily: {keep: 30}}
+checks: {initial: false}
 """
+CHECKED = POLICY.replace("initial: false", "initial: true")
+"""With the check after each full copy that policies have unless they say no."""
 
 
 class Crash(BaseException):
@@ -48,7 +54,7 @@ class Crash(BaseException):
 class World:
     """One item's world: memory ports, the host that serves them, and a model of the disk."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, extent_bytes: int = EXTENT_BYTES) -> None:
         self.ports: MemoryPorts = memory_ports(pace=Pace(stall_seconds=60, rest_seconds=120))
         self.random = Random(seed)
         self.accepted: list[Accepted] = []
@@ -56,6 +62,7 @@ class World:
         self.crashes = 0
         self.sources: dict[str, bytes] = {}
         self.requests = 0
+        self.extent_bytes = extent_bytes
 
     async def set_up(self, policy: str = POLICY) -> None:
         await self.ports.catalog.put_policy(parse_policy(policy))
@@ -65,6 +72,7 @@ class World:
                 kind=VaultKind.STORAGE,
                 url=VAULT_URL,
                 created_at=self.ports.clock.now(),
+                extent_bytes=self.extent_bytes,
             )
         )
 
@@ -168,12 +176,11 @@ class World:
         except VaultlineError as error:
             if not error.transient:
                 raise
-            self.ports.bus.abandon(locked)
-            return
-        try:
-            self.ports.bus.complete(locked)
-        except VaultlineError:
-            return  # dead-lettered by the step
+            end = self.ports.bus.abandon
+        else:
+            end = self.ports.bus.complete
+        with suppress(VaultlineError):  # dead-lettered by the step, or its lock is over
+            end(locked)
 
     def _start(self, accepted: Accepted) -> None:
         self.running.setdefault(

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from local.errors import PortTaken
-from local.ports import Ports, choose_ports, free_ports, holder_of, is_free
+from local.ports import PORT_NAMES, Ports, choose_ports, free_ports, holder_of, is_free
 
 pytestmark = pytest.mark.stack
 
@@ -27,14 +27,14 @@ def test_without_wishes_all_ports_are_free_and_distinct() -> None:
 
 
 def test_saved_ports_are_kept_and_one_taken_meanwhile_is_replaced(taken: int) -> None:
-    saved = replace(Ports(*free_ports(5)), host=taken)
+    saved = replace(Ports(*free_ports(len(PORT_NAMES))), host=taken)
     chosen = choose_ports({}, saved, ())
     assert asdict(chosen) == {**asdict(saved), "host": chosen.host}
     assert chosen.host != taken
 
 
 def test_a_port_of_a_running_component_stays(taken: int) -> None:
-    saved = replace(Ports(*free_ports(5)), host=taken)
+    saved = replace(Ports(*free_ports(len(PORT_NAMES))), host=taken)
     assert choose_ports({"host": taken}, saved, ("host",)) == saved
 
 
@@ -44,7 +44,7 @@ def test_a_taken_port_asked_for_is_an_error_that_names_port_and_holder(taken: in
 
 
 def test_a_wish_wins_over_what_was_saved() -> None:
-    *saved, wish = free_ports(6)
+    *saved, wish = free_ports(len(PORT_NAMES) + 1)
     assert choose_ports({"blob": wish}, Ports(*saved), ()).blob == wish
 
 

@@ -92,7 +92,7 @@ def test_up_starts_once_and_down_leaves_nothing(
     assert stack.up(config) == environment == stack.environment(config)
     assert pids(config) == first
 
-    assert stack.down(config) == ["host", "service-bus", "storage"]
+    assert stack.down(config) == ["host", "arm", "service-bus", "storage"]
     assert not any(pid and psutil.pid_exists(pid) for pid in first.values())
     assert set(states(config).values()) == {"stopped"}
     assert stack.down(config) == []
@@ -105,7 +105,8 @@ def test_ports_survive_a_restart_and_one_component_can_be_replaced(
     before = stack.up(config)
     first = pids(config)
     stack.down(config, only=[Component.HOST])
-    assert states(config) == {"storage": "running", "service-bus": "running", "host": "stopped"}
+    others = {"storage": "running", "service-bus": "running", "arm": "running"}
+    assert states(config) == {**others, "host": "stopped"}
 
     assert stack.up(config, only=[Component.HOST]) == before
     again = pids(config)

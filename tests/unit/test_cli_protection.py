@@ -15,6 +15,7 @@ from tests.unit.test_cli_requests import Obeying
 
 __all__ = ["world"]
 
+GIB = 1024**3
 ROOT = SOURCE.rpartition("/")[0]
 DISKS = [DiskUrl(f"{ROOT}/{name}.vhd") for name in ("db-1", "web-1", "web-2")]
 
@@ -131,6 +132,8 @@ def test_bulk_protection_twice_is_protection_once(world: World) -> None:
         (("vault", "create", "main", "--redundancy", "RAID"), "must be one of LRS, GRS, ZRS"),
         (("vault", "create", "main", "--region", "eu-1"), "not a region"),
         (("vault", "create", "main", "--redundancy", "zrs"), "is fixed in its region"),
+        (("vault", "create", "main", "--extent-size", "big"), "not a size such as 64GiB"),
+        (("vault", "create", "main", "--extent-size", "4097KiB"), "whole multiples of 4 MiB"),
     ],
 )
 def test_bad_input_is_refused_in_words(world: World, args: tuple[str, ...], words: str) -> None:
@@ -146,6 +149,13 @@ def test_a_vaults_redundancy_is_fixed_by_its_first_item(world: World) -> None:
     assert f"{VAULT_ACCOUNT}/two" in world.ports.containers.made
     assert world.json("vault", "delete", "two") == {"name": "two", "deleted": True}
     assert world.json("vault", "list") == []
+
+
+def test_the_size_of_extents_is_for_items_to_come(world: World) -> None:
+    assert world.json("vault", "create", "main")["extent_bytes"] == 64 * GIB
+    protected = world.json("vault", "create", "main", "--extent-size", "128GiB")
+    assert protected["extent_bytes"] == 128 * GIB
+    assert world.json("vault", "create", "main")["extent_bytes"] == 128 * GIB
 
 
 def test_a_vault_is_made_where_the_app_must_make_its_container(world: World) -> None:

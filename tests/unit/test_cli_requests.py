@@ -203,6 +203,21 @@ def test_a_disk_out_of_reach_is_the_apps_to_judge(world: World) -> None:
     assert fault.fired == 1
 
 
+def test_check_sends_the_command_and_is_refused_where_there_is_nothing_to_check(
+    world: World,
+) -> None:
+    furnish(world)
+    told = world.json("check", ITEM)
+    command = sent(world)
+    assert (command["type"], command["item_id"]) == ("consistency-check", ITEM)
+    assert told["id"] == request_job(ITEM, "check", RequestId(command["request_id"]))
+    assert told["operation"] == "ConsistencyCheck"
+    empty = World()
+    empty.put(item())
+    assert empty.error("check", ITEM)["code"] == "NothingToCheck"
+    assert empty.error("check", "nobody")["code"] == "NotFound"
+
+
 def test_stop_carries_whether_data_goes(world: World) -> None:
     furnish(world)
     world.json("stop", "disk-1", "--delete-data")

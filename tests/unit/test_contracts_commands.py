@@ -18,6 +18,7 @@ from shared.model.inventory import Scope, Tag
 from shared.model.messages import (
     BackupNow,
     Command,
+    ConsistencyCheck,
     Discover,
     Protect,
     Restore,
@@ -137,7 +138,7 @@ def test_a_good_message_says_what_it_means(fields: dict[str, Any], meaning: Comm
         ({**PROTECT, "source": "https://h/blob"}, "source must name …/CONTAINER/BLOB"),
         ({**PROTECT, "source": "https://u:p@h/c/b"}, "source must be a plain URL"),
         ({**PROTECT, "source": "https://h/c/b d"}, "source must not hold spaces"),
-        ({**PROTECT, "source": "/subscriptions/1/x"}, "not supported yet"),
+        ({**PROTECT, "source": "/subscriptions/1/x"}, "is not a managed disk's id"),
         ({**RESTORE, "target": {}}, "target must say its 'kind'"),
         ({**RESTORE, "target": 4}, "target must be an object"),
         ({**RESTORE, "target": {"kind": "tape"}}, "one of 'original', 'alternate'"),
@@ -180,14 +181,15 @@ def test_invariant_12_a_huge_body_is_refused_at_once() -> None:
     assert time.perf_counter() - before < 0.05
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"type": "consistency-check", "item_id": "disk-1"},
-        {**RESTORE, "target": {"kind": "files", "paths": ["/etc"]}},
-    ],
-)
-def test_what_is_planned_is_refused_as_not_supported_yet(fields: dict[str, Any]) -> None:
+def test_a_check_names_its_item_alone() -> None:
+    fields = {"type": "consistency-check", "item_id": "disk-1", "request_id": "r-1"}
+    command = parse_command(json.dumps(fields).encode(), "m-1")
+    assert command == ConsistencyCheck(item_id=ItemId("disk-1"), request_id=RequestId("r-1"))
+    assert "wait" in str(refusal(json.dumps({**fields, "wait": True}).encode()))
+
+
+def test_what_is_planned_is_refused_as_not_supported_yet() -> None:
+    fields = {**RESTORE, "target": {"kind": "files", "paths": ["/etc"]}}
     error = refusal(json.dumps(fields).encode())
     assert error.code == "NotSupportedYet"
     assert "not supported yet" in str(error)
@@ -228,3 +230,35 @@ def test_invariant_12_any_body_is_understood_or_refused(body: bytes) -> None:
         parse_command(body, "m-1")
     except Invalid as error:
         assert str(error)  # noqa: PT017
+
+
+MANAGED = (
+    "/subscriptions/0F0F0F0F-1111-2222-3333-44444444AAAA/resourceGroups/RG"
+    "/providers/Microsoft.Compute/disks/Os"
+)
+
+
+def test_a_managed_disk_is_named_by_its_id_in_lower_case() -> None:
+    """However it is written: one disk has one name, by which it is claimed (invariant 18)."""
+    shouted, plain = (
+        parse_command(json.dumps({**PROTECT, "source": id_}).encode(), "m-1")
+        for id_ in (MANAGED.upper(), MANAGED)
+    )
+    assert shouted == plain
+    assert isinstance(plain, Protect)
+    assert plain.source == MANAGED.lower()
+    target = {"kind": "alternate", "url": MANAGED}
+    restore = parse_command(json.dumps({**RESTORE, "target": target}).encode(), "m-1")
+    assert isinstance(restore, Restore)
+    assert restore.target.url == MANAGED.lower()
+
+
+def test_a_scope_may_be_a_subscription_or_a_group() -> None:
+    group = MANAGED.partition("/providers")[0]
+    fields = {"type": "discover", "scope": {"url": group, "tag": "backup=yes"}}
+    found = parse_command(json.dumps(fields).encode(), "m-1")
+    assert isinstance(found, Discover)
+    assert found.scope == Scope(url=group.lower(), tag=Tag(name="backup", value="yes"))
+    assert "neither a subscription" in str(
+        refusal(json.dumps({**fields, "scope": {"url": MANAGED}}).encode())
+    )

@@ -27,6 +27,7 @@ from shared.contracts.policy import default_policy, parse_policy
 from shared.memory import Fault
 from shared.model.ids import DiskUrl
 from shared.model.messages import COPY
+from tests.sim.rot import rot
 from tests.sim.scenes import MIB, backup, scheduled, scribble
 from tests.sim.world import DISK, ITEM, POLICY, World
 
@@ -89,6 +90,19 @@ async def default_only(world: World) -> None:
     await world.ports.catalog.put_policy(default_policy())
 
 
+async def damaged(world: World) -> None:
+    """`os-disk` with two points; a page of its replica, which both hold, has rotted."""
+    await a_disk(world)
+    world.ports.storage.put(DISK, 0, b"data" * 4096)
+    await world.protect()
+    await world.settle()
+    await scheduled(world)
+    await scheduled(world)
+    item = await world.item()
+    assert item is not None
+    rot(world, item, 4200)
+
+
 async def farm(world: World) -> None:
     """Five page blobs, two of them tagged `backup=yes`; policy `gold`; no vault yet."""
     await world.ports.catalog.put_policy(parse_policy(POLICY))
@@ -107,6 +121,7 @@ SETUPS: dict[str, Setup] = {
         requested,
         held,
         default_only,
+        damaged,
         farm,
         refused_commands,
         stuck_backup,

@@ -109,6 +109,7 @@ class CutOff:
             yield from self.walk(part)
 
 
+@pytest.mark.fault(48)
 @given(st.sets(st.integers(0, 199)), st.integers(1, 20), st.integers(1, 200))
 def test_a_cut_off_listing_is_walked_to_its_end(written: set[int], full: int, size: int) -> None:
     service = CutOff({page for page in written if page < size}, full)

@@ -40,6 +40,7 @@ class TaskHub:
 STARTED = [("start restore_v1", RESTORE.job_id)]
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("state", [None, *ENDED, *ALIVE])
 async def test_a_command_starts_an_instance_once(state: str | None) -> None:
     """Fault 39: the command comes twice; also after the instance has ended."""
@@ -48,6 +49,7 @@ async def test_a_command_starts_an_instance_once(state: str | None) -> None:
     assert hub.asked == ([] if state else STARTED)
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("state", [None, *ENDED])
 async def test_one_that_is_gone_or_has_ended_is_started_again(state: str | None) -> None:
     """Fault 35: its job has not ended with it."""

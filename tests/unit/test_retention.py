@@ -385,6 +385,7 @@ def base_of(points: list[Point], choice: int) -> PointId | None:
     return in_vault[choice] if choice < len(in_vault) else None
 
 
+@pytest.mark.fault(12)
 @given(points=some_points, policy=policies, now=moments, choice=bases, stopped=st.booleans())
 def test_invariant_8_every_point_is_judged_once_and_none_in_use_is_removed(
     points: list[Point], policy: Policy, now: datetime, choice: int, stopped: bool

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.decide.parts import Copied, finish_part
 from shared.decide.reconcile import (
     RESTORE_PATIENCE,
     Finding,
@@ -14,14 +15,14 @@ from shared.decide.reconcile import (
     examine,
     push_transfer,
 )
-from shared.decide.transfer import Copied, Planned, accept_plan, audit_again, finish_part
+from shared.decide.transfer import Planned, accept_plan, audit_again
 from shared.model.disk import Snapshot
 from shared.model.ids import DiskUrl, Epoch, JobId
 from shared.model.job import Job, Operation, Status
 from shared.model.ledger import Replace, Versioned
 from shared.model.pace import Pace
 from shared.model.plan import PlanRef
-from shared.model.transfer import Phase, Transfer
+from shared.model.transfer import Phase, Round, Transfer
 from tests.unit.cli_world import ITEM, SOURCE, backup_job, item
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -52,9 +53,14 @@ def job(status: Status = Status.IN_PROGRESS, still: timedelta = STALL, **fields:
 
 
 def look(**work: Any) -> Finding:
-    rows = {name: Versioned(row, "1") for name, row in work.items() if name != "restores"}
-    restores = tuple(Versioned(row, "1") for row in work.get("restores", ()))
-    return examine(UnderWay(**rows, restores=restores), NOW, PACE)
+    several = {"restores", "checks"}
+    rows: dict[str, Any] = {
+        name: tuple(Versioned(row, "1") for row in given)
+        if name in several
+        else Versioned(given, "1")
+        for name, given in work.items()
+    }
+    return examine(UnderWay(**rows), NOW, PACE)
 
 
 BUSY = item(transferring=JOB)
@@ -95,13 +101,30 @@ def test_a_restore_that_hangs_is_seen_beside_a_transfer_that_moves() -> None:
 
 def test_what_stands_still_is_moved_on_so_often_and_then_given_up() -> None:
     most = PACE.max_attempts
-    assert look(item=BUSY, transfer=transfer()) == Finding(Need.TRANSFER)
+    row = transfer()
+    found = look(item=BUSY, transfer=row)
+    assert (found.need, found.transfer and found.transfer.record) == (Need.TRANSFER, row)
     assert look(item=BUSY, transfer=transfer(pushes=most)).give_up
     taking = item(snapshotting=JOB)
     assert not look(item=taking, snapshot=job(attempts=most - 1)).give_up
     assert look(item=taking, snapshot=job(attempts=most)).give_up
     hanging = job(still=10 * STALL, attempts=most, **RESTORE)
     assert look(item=RESTORING, restores=[hanging]).give_up
+
+
+def test_a_check_is_moved_on_unless_it_waits_for_its_turn() -> None:
+    """Whatever else is under way; a check that has to wait is not given up for it."""
+    comparing = transfer(for_check=True, round=Round.CHECK, pushes=0)
+    checked = replace(BUSY, checks=(JobId(f"{ITEM}.check-1"),))
+    moving = transfer(progressed_at=NOW)
+    found = look(item=checked, transfer=moving, checks=[comparing])
+    assert (found.need, found.transfer and found.transfer.record) == (Need.TRANSFER, comparing)
+    waiting = transfer(
+        job_id=checked.checks[0], for_check=True, round=Round.COMPARE, phase=Phase.PLANNING
+    )
+    assert look(item=checked, transfer=moving, checks=[waiting]).need is Need.WAIT
+    free = replace(checked, transferring=None)
+    assert look(item=free, checks=[waiting]).need is Need.TRANSFER
 
 
 def test_every_progress_starts_the_count_again() -> None:

@@ -24,16 +24,60 @@ STORAGE = (
 BUS = f"Endpoint=sb://127.0.0.1:1;SharedAccessKeyName=x;SharedAccessKey={KEY}"
 
 
+ENVIRONMENT = {
+    "VAULTLINE_STATE": STORAGE,
+    "VAULTLINE_ACCOUNTS": json.dumps({"acct": STORAGE}),
+    "ServiceBusConnection": BUS,
+}
+
+
 def settings() -> Settings:
     return read_settings(
-        {
-            "VAULTLINE_STATE": STORAGE,
-            "VAULTLINE_ACCOUNTS": json.dumps({"acct": STORAGE}),
-            "ServiceBusConnection": BUS,
-            "VAULTLINE_COPY_CONCURRENCY": "5",
-            "VAULTLINE_LEAST_POINTS": "4",
-        }
+        {**ENVIRONMENT, "VAULTLINE_COPY_CONCURRENCY": "5", "VAULTLINE_LEAST_POINTS": "4"}
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("VAULTLINE_BLOB_REQUESTS_PER_SECOND", "0"),
+        ("VAULTLINE_BLOB_BYTES_PER_SECOND", "-1"),
+        ("VAULTLINE_BLOB_BYTES_PER_SECOND", "nan"),
+        ("VAULTLINE_COPY_CONCURRENCY", "0"),
+        ("VAULTLINE_PART_SECONDS", "0"),
+        ("VAULTLINE_STALL_SECONDS", "-5"),
+    ],
+)
+def test_a_pace_that_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
+    """Not found out as a division by zero, in the middle of a plan."""
+    with pytest.raises(Invalid, match=f"{name} must be") as refusal:
+        read_settings({**ENVIRONMENT, name: value})
+    assert "Value error" not in str(refusal.value)
+
+
+def test_subscriptions_are_a_list_and_none_by_default() -> None:
+    assert settings().cloud.subscriptions == frozenset()
+    one, other = "0f0f0f0f-1111-2222-3333-444444444444", "1F0F0F0F-1111-2222-3333-444444444444"
+    listed = {**ENVIRONMENT, "VAULTLINE_SUBSCRIPTIONS": f"{one}, {other}"}
+    assert read_settings(listed).cloud.subscriptions == {one, other.lower()}
+    groups = {**listed, "VAULTLINE_RESTORE_GROUPS": "Restored,other"}
+    assert read_settings(groups).cloud.restore_groups == {"restored", "other"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("VAULTLINE_SUBSCRIPTIONS", "production"), ("VAULTLINE_GRANT_LINGER_SECONDS", "soon")],
+)
+def test_a_cloud_that_makes_no_sense_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(Invalid, match=name):
+        read_settings({**ENVIRONMENT, name: value})
+
+
+async def test_a_token_never_goes_over_plain_http() -> None:
+    """Only to the laptop's Resource Manager, whose token opens nothing."""
+    wiring = Wiring(read_settings({**ENVIRONMENT, "VAULTLINE_ARM": "http://arm.example"}))
+    with pytest.raises(Invalid, match="VAULTLINE_ARM"):
+        wiring.ports()
 
 
 async def test_ports_are_made_once_and_again_after_closing() -> None:

@@ -1,0 +1,185 @@
+"""Leave to read snapshots, and to fill new disks: one SAS a process for each, however many use it.
+
+It is asked for by the first who needs it and taken back when nobody has used it for a while, so
+that the parts of one transfer share it. What a dead process leaves is taken back by the sweep of
+retention (`take_back`), or ends by itself within hours. A SAS is never printed or kept elsewhere
+(invariant 10).
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from azure.storage.blob.aio import BlobClient
+
+from shared.azure.arm import Arm, FirstAnswer, body_of
+from shared.azure.arm_errors import arm_translated
+from shared.azure.http import BlobPatience, Pool
+from shared.decide.governor import may_grant
+from shared.model.arm_ids import ArmId
+from shared.model.deferral import Deferred
+from shared.model.errors import VaultlineError
+
+GRANT = timedelta(hours=4)
+MARGIN = timedelta(minutes=10)
+"""A grant that is over so soon is not given to anybody any more."""
+SAS_LIMIT_SECONDS = 60.0
+"""When to ask again where too many snapshots of a disk are being read."""
+
+
+class GrantRefused(VaultlineError):
+    """The disk or snapshot is in no state to be read, or written."""
+
+    code = "OperationNotAllowed"
+
+
+@dataclass(eq=False)
+class Open:
+    """A SAS, and who uses it. Never printed."""
+
+    of: ArmId
+    family: str
+    url: str = field(repr=False)
+    until: datetime
+    client: BlobClient = field(repr=False)
+    holders: int = 0
+    ending: asyncio.TimerHandle | None = field(default=None, repr=False)
+
+
+class Grants:
+    """What this process has leave to. `ended` is told of whatever was taken back."""
+
+    def __init__(self, arm: Arm, pool: Pool, ended: Callable[[ArmId], None]) -> None:
+        self._arm = arm
+        self._pool = pool
+        self._ended = ended
+        self._open: dict[ArmId, Open] = {}
+        self._over: set[ArmId] = set()
+        self._asking: defaultdict[ArmId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ends: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def hold(self, of: ArmId, family: str = "", write: bool = False) -> AsyncIterator[Open]:
+        """Leave for the time of the block. Raises `SourceGone`, `GrantRefused`; `Deferred` where
+        five snapshots of the family are open."""
+        held = await self._held(of, family, write)
+        held.holders += 1
+        if held.ending:
+            held.ending.cancel()
+            held.ending = None
+        try:
+            yield held
+        finally:
+            held.holders -= 1
+            if not held.holders and self._open.get(of) is held:
+                loop = asyncio.get_running_loop()
+                held.ending = loop.call_later(
+                    self._arm.cloud.grant_linger_seconds, self._begin_end, held
+                )
+
+    def is_open(self, of: ArmId) -> bool:
+        """Whether a SAS is at hand, whether or not the service still takes it."""
+        return of in self._open
+
+    def is_held(self, of: ArmId) -> bool:
+        """Whether somebody here uses it at this moment."""
+        return of in self._open and self._open[of].holders > 0
+
+    def forget(self, held: Open) -> None:
+        """The service does not take it any more: the next who needs one asks again."""
+        if self._open.get(held.of) is held:
+            self._drop(held)
+            self._over.add(held.of)
+
+    async def end(self, of: ArmId) -> None:
+        """Takes leave back, whoever was given it; none at all is no error."""
+        async with self._asking[of]:
+            await self._end(of)
+
+    async def aclose(self) -> None:
+        """Takes everything back. What fails ends by itself, or is swept."""
+        ends = [self._end_quietly(of) for of in list(self._open)]
+        await asyncio.gather(*ends, *self._ends)
+
+    async def _held(self, of: ArmId, family: str, write: bool) -> Open:
+        async with self._asking[of]:
+            held = self._open.get(of)
+            if held and held.until - MARGIN > self._arm.clock.now():
+                return held
+            if held or of in self._over:
+                with suppress(GrantRefused):  # of an upload only its uploader's leave is ended
+                    await self._end(of)
+            await self._make_room(family)
+            self._open[of] = await self._ask(of, family, write)
+            return self._open[of]
+
+    async def _make_room(self, family: str) -> None:
+        """Takes back what nobody uses any more. Raises `Deferred` where all are in use."""
+        relatives = [each for each in self._open.values() if family and each.family == family]
+        if may_grant(len(relatives)):
+            return
+        idle = next((each for each in relatives if not each.holders), None)
+        if idle is None:
+            raise Deferred(
+                f"{len(relatives)} snapshots of one disk are being read: the others wait",
+                retry_after=SAS_LIMIT_SECONDS,
+                code="SasLimit",
+            )
+        await self._end(idle.of)
+
+    async def _ask(self, of: ArmId, family: str, write: bool) -> Open:
+        until, first = self._arm.clock.now() + GRANT, FirstAnswer()
+        wanted = body_of(
+            {
+                "access": "Write" if write else "Read",
+                "durationInSeconds": int(GRANT.total_seconds()),
+            }
+        )
+        with arm_translated(str(of), {"OperationNotAllowed": GrantRefused}):
+            await self._operations(of).begin_grant_access(of.group, of.name, wanted, polling=first)
+        output = await self._arm.output(first, f"leave to read {of}")
+        url = str(output["accessSAS"])
+        client = BlobClient.from_blob_url(url, transport=self._pool, retry_policy=BlobPatience())
+        return Open(of=of, family=family, url=url, until=until, client=client)
+
+    def _operations(self, of: ArmId) -> Any:
+        return getattr(self._arm.compute(of.subscription), of.kind)
+
+    async def _end(self, of: ArmId) -> None:
+        held = self._open.get(of)
+        if held:
+            self._drop(held)
+        self._over.discard(of)
+        await self._revoke(of)
+        self._ended(of)
+
+    async def _revoke(self, of: ArmId) -> None:
+        with arm_translated(str(of), {"InvalidVhd": GrantRefused}):
+            await self._operations(of).begin_revoke_access(of.group, of.name, polling=FirstAnswer())
+
+    def _begin_end(self, held: Open) -> None:
+        """Its time has come with nobody using it."""
+        if self._open.get(held.of) is held and not held.holders:
+            task = asyncio.get_running_loop().create_task(self._end_idle(held))
+            self._ends.add(task)
+            task.add_done_callback(self._ends.discard)
+
+    async def _end_idle(self, held: Open) -> None:
+        """Unless somebody has come to use it meanwhile."""
+        async with self._asking[held.of]:
+            if self._open.get(held.of) is held and not held.holders:
+                with suppress(VaultlineError):
+                    await self._end(held.of)
+
+    async def _end_quietly(self, of: ArmId) -> None:
+        with suppress(VaultlineError):
+            await self.end(of)
+
+    def _drop(self, held: Open) -> None:
+        del self._open[held.of]
+        if held.ending:
+            held.ending.cancel()

@@ -1,0 +1,32 @@
+"""Names and tags of what we make: by them a repeat finds what an earlier try has made."""
+
+import re
+from collections.abc import Mapping
+
+from shared.model.arm_ids import ArmId
+from shared.model.ids import digest
+
+JOB_TAG = "vaultline-job"
+"""Of a snapshot the tag it was taken under, of a disk the restore that made it."""
+ITEM_TAG = "vaultline-item"
+NAME_CHARACTERS = 80
+
+
+def snapshot_name(disk: ArmId, tag: str) -> str:
+    """The name of a disk's snapshot under a tag: the same each time, another one for another
+    disk; at most 80 of `A-Z a-z 0-9 _ -`."""
+    mark = digest(f"{disk} {tag}")
+    stem = re.sub(r"[^A-Za-z0-9-]", "_", tag)
+    return f"vl-{stem[: NAME_CHARACTERS - len(mark) - 4]}-{mark}"
+
+
+def tags_of(tag: str) -> dict[str, str]:
+    """What tells people and us whose it is."""
+    item = tag.partition(".")[0]
+    return {JOB_TAG: tag[:256], ITEM_TAG: item[:256]}
+
+
+def tag_in(body: Mapping[str, object]) -> str:
+    """Our tag on a resource; "" where it is nobody's of ours."""
+    tags = body.get("tags")
+    return str(tags.get(JOB_TAG, "")) if isinstance(tags, Mapping) else ""

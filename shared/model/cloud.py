@@ -1,0 +1,39 @@
+"""What is ours to use of an Azure cloud besides storage accounts: subscriptions and groups."""
+
+from dataclasses import dataclass
+
+from shared.model.arm_ids import ArmScope, subscription_id
+
+AZURE = "https://management.azure.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """`subscriptions` is the allow-list of managed disks: none is touched in any other."""
+
+    endpoint: str = AZURE
+    """Resource Manager's address; on the loopback it is the laptop's."""
+    subscriptions: frozenset[str] = frozenset()
+    snapshot_group: str = ""
+    """The resource group for snapshots, in their disk's subscription; the disk's own if empty."""
+    restore_groups: frozenset[str] = frozenset()
+    """Names of the resource groups that restores may make disks in."""
+    restore_sku: str = "StandardSSD_LRS"
+    """What restored disks are."""
+    grant_linger_seconds: float = 60.0
+    """How long leave that nobody uses is kept for the next who needs it."""
+
+
+def subscriptions_of(text: str) -> frozenset[str]:
+    """The ids in a comma-separated list. Raises `Invalid`."""
+    return frozenset(subscription_id(each) for each in text.split(",") if each.strip())
+
+
+def groups_of(text: str) -> frozenset[str]:
+    """The names in a comma-separated list, in lower case."""
+    return frozenset(each.strip().lower() for each in text.split(",") if each.strip())
+
+
+def may_restore_into(cloud: Cloud, scope: ArmScope) -> bool:
+    """Whether restores may make disks there."""
+    return scope.subscription in cloud.subscriptions and scope.group in cloud.restore_groups
