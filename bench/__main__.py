@@ -9,10 +9,21 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import planner, tick
+from bench import arm, goodput, kill, model, peers, planner, report, restore, tick, transfer
 from bench.records import keep
 
-BENCHES = {"tick": tick, "planner": planner}
+BENCHES = {
+    "tick": tick,
+    "planner": planner,
+    "transfer": transfer,
+    "restore": restore,
+    "kill": kill,
+    "goodput": goodput,
+    "peers": peers,
+    "arm": arm,
+    "model": model,
+}
+REPORT = "report"
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -21,11 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser().parse_args(given)
     if options.list:
-        for name, bench in BENCHES.items():
+        for name, bench in [*BENCHES.items(), (REPORT, report)]:
             print(f"{name:10} {bench.ABOUT}")
         return 0
-    for name in [options.name] if options.name else BENCHES:
-        _run(name, options if options.name else _parser().parse_args([name]), given)
+    if options.name == REPORT:
+        report.write(options.page, report.load(options.out, BENCHES), BENCHES)
+        return 0
+    for asked in [given] if options.name else [[name] for name in BENCHES]:
+        _run(_parser().parse_args(asked), asked)
     return 0
 
 
@@ -37,15 +51,24 @@ def _parser() -> argparse.ArgumentParser:
         one = benches.add_parser(name, help=bench.ABOUT, description=bench.__doc__)
         one.add_argument("--out", type=Path, default=RESULTS, help="where raw results are kept")
         bench.add_options(one)
+    told = benches.add_parser(REPORT, help=report.ABOUT, description=report.__doc__)
+    told.add_argument("--out", type=Path, default=RESULTS, help="where raw results are kept")
+    report.add_options(told)
     return parser
 
 
-def _run(name: str, options: argparse.Namespace, given: Sequence[str]) -> None:
-    bench = BENCHES[name]
+def _run(options: argparse.Namespace, given: Sequence[str]) -> None:
+    name, bench = options.name, BENCHES[options.name]
     samples = asyncio.run(bench.run(options))
-    path = keep(options.out / f"{name}.json", given, samples)
+    path = keep(options.out / f"{name}.json", _without_out(given), samples)
     print("\n".join(bench.table(samples)))
     print(f"\nraw results: {path}")
+
+
+def _without_out(given: Sequence[str]) -> list[str]:
+    """The words of a command without where its results go, which is not part of what was run."""
+    at = given.index("--out") if "--out" in given else len(given)
+    return [*given[:at], *given[at + 2 :]]
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:

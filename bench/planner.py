@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -23,12 +23,13 @@ from typing import Any
 from shared.decide.copying import plan_whole
 from shared.memory import memory_ports
 from shared.model.disk import Snapshot
+from shared.model.extents import EXTENT_BYTES, Extent, image_of, replica_image, whole
 from shared.model.ids import DiskUrl
 from shared.model.pace import Pace
 from shared.model.plan import PlanRef
 from shared.model.ranges import Change, ChangedRange, PageRange
 from shared.ports import Ports
-from shared.steps.drafting import Window, changed, compared, write_plan
+from shared.steps.drafting import Window, compared, increment, write_plan
 from shared.steps.listing import Tally, changes
 
 ABOUT = "how fast plans are made, and in how much memory"
@@ -142,9 +143,10 @@ async def _plan(name: str, share: float, ranges: int) -> Sample:
     pattern = PATTERNS[name]
     disks, tally = _Listed(pattern, pattern.periods(ranges)), Tally()
     ports = _ports(disks, share)
+    size, windows = disks.snapshot.size_bytes, _windows(ports, disks, tally)
     base = _peak_mib()
     began = process_time()
-    plan = await write_plan(ports, "plan", _windows(ports, disks, tally))
+    plan = await write_plan(ports, "plan", replica_image(REPLICA, EXTENT_BYTES, size), windows)
     seconds = process_time() - began - disks.seconds
     return _sample(name, share, disks, seconds, base, plan, tally)
 
@@ -158,10 +160,12 @@ def _ports(disks: "_Listed", share: float) -> Ports:
 
 
 def _windows(ports: Ports, disks: "_Listed", tally: Tally) -> AsyncIterator[Window]:
+    source, size = image_of(disks.snapshot), disks.snapshot.size_bytes
+    replica, older = whole(REPLICA, size), replace(disks.snapshot, id="older")
     if not disks.pattern.changed:
-        return compared(ports, tally, disks.snapshot, REPLICA, plan_whole)
+        return compared(ports, tally, source, replica, plan_whole)
     diverged = changes(tally, ports.disks.changed(REPLICA, disks.snapshot))
-    return changed(ports, tally, disks.snapshot, disks.snapshot, diverged)
+    return increment(ports, tally, source, (Extent(older, 0, size),), diverged)
 
 
 def _sample(

@@ -3,12 +3,15 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from unittest.mock import patch
 
+from bench.traffic import Traffic, traffic_of
 from local import stack
 from local.components import Component, StackConfig
 from local.storage.controls import read_counters
@@ -17,6 +20,9 @@ from shared.wiring import Wiring
 
 SERVERS = (Component.STORAGE, Component.SERVICE_BUS)
 LOOKUP = Path(__file__).parent / "azurite-lookup.js"
+LIMITS = Path(__file__).parent / "azurite-limits.js"
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -27,15 +33,28 @@ class Servers:
 
     def wiring(self) -> Wiring:
         """Ports of a process that has just started: real clients, nothing opened yet."""
-        return Wiring(read_settings(stack.settings(self.config)))
+        return Wiring(read_settings(self.settings))
 
     def requests(self) -> Counter[str]:
         """Requests to blobs and tables since the storage's start, by the service's name of the
         operation; a transaction of many rows is one request, as Azure bills it."""
         counted: Counter[str] = Counter()
-        for row in read_counters(stack.environment(self.config).storage_url):
+        for row in read_counters(self.environment.storage_url):
             counted[row.operation] += row.requests
         return counted
+
+    def traffic(self) -> Traffic:
+        """All that SDKs have asked of the storage since its start."""
+        return traffic_of(read_counters(self.environment.storage_url))
+
+    @property
+    def environment(self) -> stack.Environment:
+        return stack.environment(self.config)
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The app's settings against these servers."""
+        return stack.settings(self.config)
 
     @contextmanager
     def storage_at_rest(self) -> Iterator[Path]:
@@ -46,10 +65,21 @@ class Servers:
 
 
 @asynccontextmanager
-async def running_servers() -> AsyncIterator[Servers]:
-    """On free ports and in a temporary folder; nothing of them is left afterwards."""
-    with TemporaryDirectory(prefix="vaultline-bench-") as folder, _large_partitions():
-        config = stack.stack_config(Path(folder))
+async def running_servers(
+    preload: Path | None = LOOKUP,
+    *,
+    faults: bool = False,
+    settings: Mapping[str, str] = NONE,
+) -> AsyncIterator[Servers]:
+    """On free ports and in a temporary folder; nothing of them is left afterwards.
+
+    `preload` is loaded into the storage; `settings` are the app's.
+    """
+    with (
+        TemporaryDirectory(prefix="vaultline-bench-") as folder,
+        patch.dict(os.environ, _node(preload)),
+    ):
+        config = stack.stack_config(Path(folder), faults=faults, settings=settings)
         try:
             await asyncio.to_thread(stack.up, config, only=SERVERS)
             yield Servers(config)
@@ -57,15 +87,7 @@ async def running_servers() -> AsyncIterator[Servers]:
             stack.down(config)
 
 
-@contextmanager
-def _large_partitions() -> Iterator[None]:
-    """Azurites that are started inside search large partitions by the rarer key."""
-    before = os.environ.get("NODE_OPTIONS")
-    os.environ["NODE_OPTIONS"] = f'{before or ""} --require "{LOOKUP}"'.strip()
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["NODE_OPTIONS"]
-        else:
-            os.environ["NODE_OPTIONS"] = before
+def _node(preload: Path | None) -> dict[str, str]:
+    """The environment in which Node loads `preload` first."""
+    before = os.environ.get("NODE_OPTIONS", "")
+    return {"NODE_OPTIONS": f'{before} --require "{preload}"'.strip()} if preload else {}
