@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from itertools import count
 from math import ceil
 
-from bench.model import Scenario
+from bench.scenarios import Scenario
 from shared.decide.spreading import spread
 from shared.model.plan import Part
 

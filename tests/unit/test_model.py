@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from bench.disk import GIB, KIB, MIB
-from bench.model import SCENARIOS, Scenario, closed_form, decisive, first_copy, night
+from bench.model import closed_form, decisive
+from bench.scenarios import SCENARIOS, Scenario, first_copy, night
 from bench.simulation import simulate
 
 TIB = 1024 * GIB
