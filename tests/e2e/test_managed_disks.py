@@ -6,8 +6,7 @@ import pytest
 
 from local.arm.faults import Fault
 from local.storage.controls import Fault as StorageFault
-from shared.model.ids import ItemId, RequestId, request_job
-from shared.model.inventory import DISCOVERY
+from shared.model.ids import ItemId
 from tests.e2e.managed import BLOCK, GIBIBYTE, GROUP, Cloud, ManagedDisk
 from tests.e2e.rig import POLICY, Rig, until
 
@@ -73,13 +72,14 @@ def test_a_managed_disk_is_backed_up_and_restored(rig: Rig, cloud: Cloud) -> Non
 def test_managed_disks_are_discovered_by_group_and_tag(rig: Rig, cloud: Cloud) -> None:
     mark = uuid4().hex[:6]
     wanted, other = cloud.disk(f"a-{mark}", {"backup": mark}), cloud.disk(f"b-{mark}")
-    scope = {"url": cloud.group(GROUP), "tag": f"backup={mark}"}
-    request = rig.post(type="discover", scope=scope)
-    job = rig.ended(request_job(DISCOVERY, "discover", RequestId(request)))
-    assert job["status"] == "Completed", job
-    known = {each["url"] for each in rig.vaultline("disks", "--prefix", "/subscriptions/")}
-    assert wanted.id.lower() in known
-    assert other.id.lower() not in known
+    rig.vaultline("discover", cloud.group(GROUP), "--tag", f"backup={mark}", "--wait")
+
+    def known() -> set[str]:
+        return {each["url"] for each in rig.vaultline("disks", "--prefix", "/subscriptions/")}
+
+    # Each disk that is found is registered by a message of its own.
+    until(lambda: wanted.id.lower() in known(), "the disk to be registered", rig.story)
+    assert other.id.lower() not in known()
 
 
 def test_the_original_is_not_overwritten_but_a_new_disk_offered(rig: Rig, cloud: Cloud) -> None:
