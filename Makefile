@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/vaultline demo $(ARGS)
 
 test: check quick
-	$(BIN)/python -m pytest -m "stack or e2e"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "stack or e2e"
 
 # Unit tests and simulation: no servers, so they run side by side.
 quick: setup
