@@ -92,8 +92,12 @@ async def listening(
 
 
 async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+    """The SDK swallows a cancellation that meets it between two of its waits: asked again then."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=1.0)
     for ended in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(ended, Exception) and not isinstance(ended, AzureError):
             raise ended
