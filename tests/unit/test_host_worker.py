@@ -187,7 +187,7 @@ async def test_random_orchestrations_come_to_their_result(
     for _ in range(3):
         if await run_for(path, invoker, functions, dice.random() / 20):
             break
-    assert await run_for(path, invoker, functions, 10), steps
+    assert await run_for(path, invoker, functions, 60), steps
     hub = TaskHub(path, utc_now)
     instance = hub.find("i")
     hub.close()
