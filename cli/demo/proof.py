@@ -154,7 +154,7 @@ class Proof:
 
     @property
     def worker_bytes(self) -> int:
-        """Disk data that passed through functions: as the points say or as the storage saw it,
+        """Disk data that functions carried: as the points say or as the storage saw it written,
         whichever is more."""
         recorded = sum(point.worker_bytes for point in self.points)
         return max(recorded, self.traffic.page_bytes_sent)

@@ -44,7 +44,8 @@ def show(proof: Proof, spans: Sequence[Span]) -> None:
 def summary(proof: Proof) -> Iterator[str]:
     """The totals and the verdict, a line each."""
     moved, worker = size(proof.moved_bytes), size(proof.worker_bytes)
-    yield f"Disk data moved by the storage service: {moved}; through functions: {worker}."
+    yield f"Disk data moved by the storage service: {moved}; carried by functions: {worker}."
+    yield "(To verify the first copy, and a few samples, functions read pages and compare them.)"
     disk = size(proof.image_bytes)
     yield f"{len(proof.points)} points of a disk of {disk} in {proof.seconds:.0f} s."
     problems = proof.problems()

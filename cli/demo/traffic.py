@@ -1,5 +1,5 @@
 """What the storage service counted of the functions host: the witness that no byte of a disk
-passes through a function."""
+is carried by a function. What functions read in order to compare it is not counted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
