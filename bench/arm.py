@@ -1,8 +1,9 @@
 """Managed disks that are all due at once: what that asks of Resource Manager, which counts.
 
 The laptop's Resource Manager has Azure's rates and limits, and its time runs as fast as ours. Each
-disk is backed up twice: in full, and the change of one block. What the disks' owners ask of it
-before that is not counted.
+disk is backed up twice, in full and the change of one block, each time by a process that has just
+started and knows nothing of the disks. What their owners ask before that is not counted; what
+retention removes is, apart from the backups.
 """
 
 import argparse
@@ -40,23 +41,31 @@ BLOCK = 1024**2
 SLOTS = {SNAPSHOT: 16, TRANSFER: 16, COPY: 16, RETENTION: 4}
 PATIENCE_SECONDS = 1800.0
 SETTLING_SECONDS = 90.0
-"""Retention runs after the point, and takes leave to read back."""
+"""Retention runs after the point, and removes what is due."""
+REMOVAL = "Snapshots_Delete"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """One backup of every disk. `calls` are requests by operation; `refused` those among them that
-    were answered 429."""
+    were answered 429, `failed` those that were answered by any other error."""
 
     disks: int
     kind: str
     seconds: float
     calls: dict[str, int]
     refused: int
+    failed: int = 0
+
+    @property
+    def removals(self) -> int:
+        """What retention removed."""
+        return self.calls.get(REMOVAL, 0)
 
     @property
     def calls_a_disk(self) -> float:
-        return sum(self.calls.values()) / self.disks
+        """Of the backup, without what retention removed."""
+        return (sum(self.calls.values()) - self.removals) / self.disks
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -77,15 +86,21 @@ async def run(options: argparse.Namespace) -> list[Sample]:
             items = {disk: ItemId(disk.rpartition("/")[2]) for disk in disks}
             for disk, item in items.items():
                 await protect(ports, disk, item)
-            async with listening(
-                partial(dispatch, ports), servers.environment.service_bus, SLOTS
-            ) as worker:
-                full = await _backed_up(ports, owner, worker, items.values())
-                await owner.write(disks)
-                return [full, await _backed_up(ports, owner, worker, items.values())]
+        full = await _backed_up(servers, owner, items.values())
+        await owner.write(disks)
+        return [full, await _backed_up(servers, owner, items.values())]
 
 
-async def _backed_up(
+async def _backed_up(servers: Servers, owner: "_Owner", items: Iterable[ItemId]) -> Sample:
+    """By a process that has just started."""
+    bus = servers.environment.service_bus
+    async with servers.wiring() as wiring:
+        ports = wiring.ports()
+        async with listening(partial(dispatch, ports), bus, SLOTS) as worker:
+            return await _measured(ports, owner, worker, items)
+
+
+async def _measured(
     ports: Ports, owner: "_Owner", worker: Listener, items: Iterable[ItemId]
 ) -> Sample:
     every, request, began = list(items), RequestId(uuid4().hex), perf_counter()
@@ -112,16 +127,20 @@ async def _backed_up(
         seconds=seconds,
         calls=dict(calls),
         refused=sum(row.requests for row in rows if row.status == 429),
+        failed=sum(row.requests for row in rows if row.status >= 400 and row.status != 429),
     )
 
 
 def table(samples: Sequence[Sample]) -> list[str]:
-    lines = ["| disks | backup | seconds | calls | calls a disk | refused |", "|--|--|--|--|--|--|"]
+    lines = [
+        "| disks | backup | seconds | calls | calls a disk | 429 | other errors | removals |",
+        "|--|--|--|--|--|--|--|--|",
+    ]
     for each in samples:
-        calls = sum(each.calls.values())
+        calls = sum(each.calls.values()) - each.removals
         lines.append(
             f"| {each.disks} | {each.kind} | {each.seconds:.0f} | {calls} "
-            f"| {each.calls_a_disk:.2f} | {each.refused} |"
+            f"| {each.calls_a_disk:.2f} | {each.refused} | {each.failed} | {each.removals} |"
         )
     return [*lines, *(line for each in samples for line in _told(each))]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from bench import goodput, kill, model, planner, restore, transfer
+from bench import arm, goodput, kill, model, planner, restore, transfer
 from bench.disk import GIB, KIB, MIB
 from shared.model.point import Kind
 
@@ -155,11 +155,22 @@ def _models(samples: Sequence[model.Sample]) -> Iterator[Goal]:
     yield Goal(first.scenario, first.simulated_seconds / 60, 20, " min", beside="modelled")
 
 
+def _arms(samples: Sequence[arm.Sample]) -> Iterator[Goal]:
+    worst = max(samples, key=lambda each: each.calls_a_disk)
+    yield Goal(
+        f"calls to Resource Manager a disk's backup, {worst.disks} due at once",
+        worst.calls_a_disk,
+        6,
+        beside=f"{worst.kind}; {worst.refused} answered 429, {worst.failed} by other errors",
+    )
+
+
 _BY_BENCH: Mapping[str, Any] = {
     "transfer": _transfers,
     "restore": _restores,
     "kill": _kills,
     "goodput": _goodputs,
     "planner": _planners,
+    "arm": _arms,
     "model": _models,
 }

@@ -23,7 +23,7 @@ from typing import Any
 from shared.decide.copying import plan_whole
 from shared.memory import memory_ports
 from shared.model.disk import Snapshot
-from shared.model.extents import EXTENT_BYTES, Extent, image_of, replica_image, whole
+from shared.model.extents import EXTENT_BYTES, Extent, image_of, one_disk, replica_image, whole
 from shared.model.ids import DiskUrl
 from shared.model.pace import Pace
 from shared.model.plan import PlanRef
@@ -146,7 +146,9 @@ async def _plan(name: str, share: float, ranges: int) -> Sample:
     size, windows = disks.snapshot.size_bytes, _windows(ports, disks, tally)
     base = _peak_mib()
     began = process_time()
-    plan = await write_plan(ports, "plan", replica_image(REPLICA, EXTENT_BYTES, size), windows)
+    plan = await write_plan(
+        ports, "plan", replica_image(REPLICA, EXTENT_BYTES, one_disk(size)), windows
+    )
     seconds = process_time() - began - disks.seconds
     return _sample(name, share, disks, seconds, base, plan, tally)
 

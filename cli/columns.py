@@ -34,6 +34,31 @@ def _hold(hold: dict[str, Any]) -> str:
     return f"since {moment(hold['since'])}{because}"
 
 
+def _disk_snapshots(disks: list[dict[str, Any]]) -> str:
+    good = sum(1 for disk in disks if disk["succeeded"])
+    failed = [disk["message"] or disk["url"] for disk in disks if not disk["succeeded"]]
+    return listed([f"{good} of {len(disks)} snapshots taken", *failed])
+
+
+def _luns(disks: dict[str, list[Any]]) -> str:
+    [(way, luns)] = disks.items()
+    return f"{'all but' if way == 'exclude' else 'only'} {listed(str(lun) for lun in luns)}"
+
+
+def _machine_disks(disks: list[dict[str, Any]]) -> str:
+    return listed(f"{disk['lun']}: {disk['name']} ({size(disk['size_bytes'])})" for disk in disks)
+
+
+def _restored(disks: list[dict[str, Any]]) -> str:
+    """What was made; and what was replaced by it, which stays."""
+    told = (
+        f"{disk['lun']}: {disk['disk']}"
+        + (f" instead of {disk['replaced']}, which stays" if disk["replaced"] else "")
+        for disk in disks
+    )
+    return listed(told)
+
+
 def _rules(reasons: list[dict[str, Any]]) -> str:
     return listed(reason["rule"] for reason in reasons)
 
@@ -63,9 +88,11 @@ ITEMS = (
 )
 ITEM = (
     *ITEMS,
+    Column("DISKS", "disks", _luns),
     Column("PROTECTED SINCE", "protected_at", moment),
     Column("BASE", "base"),
     Column("EXPIRY HELD", "expiry_held"),
+    Column("HEALTH", "health"),
     Column("CHECKED", "checked_at", moment),
 )
 
@@ -97,6 +124,9 @@ JOB = (
     Column("PLANNED", "planned_bytes", size),
     Column("MOVED", "moved_bytes", size),
     *CHECKED,
+    Column("POINT", "point"),
+    Column("TARGET", "target"),
+    Column("RESTORED", "restored_disks", _restored),
     Column("ERROR", "error", _error),
     Column("TRACE", "trace_id"),
 )
@@ -120,6 +150,9 @@ POINT = (
     Column("KIND", "kind"),
     Column("WHY", "kind_reason"),
     Column("TIERS", "tiers", listed),
+    Column("CONSISTENCY", "consistency"),
+    Column("NO MORE BECAUSE", "consistency_reason"),
+    Column("DISKS", "disks", _machine_disks),
     Column("SIZE", "size_bytes", size),
     Column("CHANGED", "changed_bytes", size),
     Column("COPIED", "copied_bytes", size),
@@ -142,6 +175,7 @@ REQUEST = (
     Column("FOUND", "found"),
     Column("REGISTERED", "registered"),
     *CHECKED,
+    Column("RESTORED", "restored_disks", _restored),
     Column("ERROR", "error", _error),
 )
 BULK = (
@@ -189,8 +223,13 @@ VAULT = (
     Column("ITEMS", "items"),
     Column("HOLDS AT MOST", "stored_bytes", decimal),
     Column("CHANGES A DAY", "daily_bytes", decimal),
+    Column("MACHINES IN AZURE", "machines"),
+    Column("SOFTLY DELETED", "softly_deleted", listed),
+    Column("OF OTHERS", "others", listed),
     Column("WARNINGS", "warnings", "\n".join),
 )
+
+PROTECTABLE = (Column("MACHINE", "url"),)
 
 GROUPS = (
     Column("NAME", "name"),
@@ -243,6 +282,43 @@ DECISIONS = (
     Column("WHY", "why"),
     Column("SOURCE SNAPSHOT", "snapshot"),
 )
+
+MACHINES = (
+    Column("ID", "id"),
+    Column("SIZE", "size_bytes", size),
+    Column("ITEM", "item_id"),
+)
+FINDINGS = (
+    Column("LOOKED AT", "subject"),
+    Column("STATE", "state"),
+    Column("SEEN", "seen"),
+)
+EXTENSION_TASK = (
+    Column("TASK", "task_id"),
+    Column("STARTS", "starts_at", moment),
+    Column("LOCALE", "locale"),
+    Column("PROTECTED", "protected", listed),
+)
+EXTENSION_STATUS = (
+    Column("OUTCOME", "outcome"),
+    Column("CODE", "code"),
+    Column("NAME", "name"),
+    Column("MESSAGE", "message"),
+    Column("DO THIS", "recommended_action"),
+    Column("CONSISTENCY", "consistency"),
+    Column("OPERATION", "operation"),
+    Column("TASK", "task_id"),
+    Column("STARTED", "starts_at", moment),
+    Column("REPORTED", "reported_at", moment),
+    Column("DISKS", "disks", _disk_snapshots),
+    Column("VERSION", "version"),
+)
+EXPLAINED_CODES = (
+    Column("CODE", "code"),
+    Column("NUMBER", "number"),
+    Column("MEANS", "meaning"),
+)
+EXPLAINED = (*EXPLAINED_CODES, Column("DO THIS", "recommended_action"))
 
 COMPONENTS = (
     Column("NAME", "name"),

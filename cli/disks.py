@@ -23,7 +23,7 @@ def discover(
         typer.Argument(
             metavar="SCOPE",
             help="An account's endpoint, a container, or how blobs' URLs begin; or a "
-            "subscription's or resource group's id.",
+            "subscription's or resource group's id, with /virtualMachines behind it for machines.",
         ),
     ],
     tag: Annotated[
@@ -34,7 +34,7 @@ def discover(
     timeout: Timeout = DAY_SECONDS,
     as_json: AsJson = False,
 ) -> int:
-    """Find page blobs, or managed disks, and register them, so that they can be protected."""
+    """Find page blobs, managed disks or machines, and register them, to be protected."""
     given = {"url": scope, "tag": tag} if tag else {"url": scope}
     fields = {"type": "discover", "scope": given}
 

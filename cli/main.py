@@ -15,11 +15,13 @@ from typer.core import TyperGroup
 
 from cli import disks, expiry, holds, jobs, listings, protect, protection, restores, showing
 from cli.dead_letters import letters
+from cli.explain import explain
 from cli.failures import DONE, failure_of, tell
 from cli.groups import groups
 from cli.policies import policies
 from cli.stack import local
 from cli.vaults import vaults
+from cli.vms import vms
 
 
 class _Group(TyperGroup):
@@ -59,6 +61,7 @@ app.add_typer(local, name="local")
 app.add_typer(vaults, name="vault")
 app.add_typer(policies, name="policy")
 app.add_typer(groups, name="group")
+app.add_typer(vms, name="vm")
 app.add_typer(letters, name="dead-letters")
 for command in (
     disks.discover,
@@ -77,6 +80,7 @@ for command in (
     expiry.expire,
     holds.hold,
     holds.release,
+    explain,
 ):
     app.command()(command)
 

@@ -6,6 +6,7 @@ import typer
 
 from cli.columns import POLICIES, POLICY
 from cli.documents import FileArgument, document
+from cli.losses import AcceptLosses
 from cli.output import AsJson, show_list, show_one
 from cli.previews import preview_policy
 from cli.session import Session, run
@@ -18,12 +19,17 @@ policies = typer.Typer(no_args_is_help=True, help="Policies: when to back up, ho
 
 
 @policies.command("apply")
-def apply(context: typer.Context, file: FileArgument, as_json: AsJson = False) -> None:
+def apply(
+    context: typer.Context,
+    file: FileArgument,
+    accept_losses: AcceptLosses = False,
+    as_json: AsJson = False,
+) -> None:
     """Put a policy document into force. Applying it again changes nothing."""
     policy = parse_policy(document(file))
 
     async def ask(session: Session) -> None:
-        applied = await apply_policy(session.ports, policy)
+        applied = await apply_policy(session.ports, policy, accept_losses=accept_losses)
         view = {**_view(applied.policy), "change": applied.change, "items": applied.items}
         show_one(view, POLICY, as_json=as_json)
 

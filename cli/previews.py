@@ -9,6 +9,7 @@ import typer
 from cli.calendars import LEGEND, draw
 from cli.columns import PREVIEWED
 from cli.documents import FileArgument, document
+from cli.losses import show_losses
 from cli.output import AsJson, say, show_json, show_list, terminal, utc
 from shared.contracts.policy import parse_policy
 from shared.decide.preview import PreviewedDay, PreviewedPoint, preview
@@ -21,17 +22,29 @@ MOST_BACKUPS = 20_000
 
 
 def preview_policy(
+    context: typer.Context,
     file: FileArgument,
-    first: Annotated[str, typer.Option("--from", metavar="DATE", help="The first local day.")],
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="The first local day.")
+    ] = None,
     days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days.")] = 7,
     on: Annotated[
         str | None,
         typer.Option("--on", metavar="DATE", help="Whose points to show; the last day if left."),
     ] = None,
+    vault: Annotated[
+        str | None,
+        typer.Option("--vault", help="Instead: what this Recovery Services vault cannot do of it."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show which points would exist on each day and why, and what the clocks do to the schedule."""
     policy = parse_policy(document(file))
+    if vault is not None:
+        show_losses(context, policy, vault, as_json=as_json)
+        return
+    if first is None:
+        raise Invalid("Missing option '--from'.", action="Or say --vault.")
     start, chosen = _date("--from", first), _date("--on", on) if on else None
     _check(policy, start, days, chosen)
     previewed = list(preview(policy, start, days))

@@ -1,12 +1,14 @@
 """`protect`: one disk, or every disk of a list, a prefix or a tag; one job an item."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import typer
 
 from cli.columns import BULK
 from cli.failures import DONE, FAILED
+from cli.losses import AcceptLosses
+from cli.machine_disks import OnlyDisks, WithoutDisks, disk_choice
 from cli.output import AsJson, say, show_json, show_list
 from cli.requests import (
     DAY_SECONDS,
@@ -41,7 +43,8 @@ DEFAULT_POLICY = str(DEFAULT_DOCUMENT["name"])
 def protect(
     context: typer.Context,
     source: Annotated[
-        str | None, typer.Argument(help="The page blob's URL, or the managed disk's id.")
+        str | None,
+        typer.Argument(help="The page blob's URL, or the id of a managed disk or a machine."),
     ] = None,
     prefix: Annotated[
         str | None,
@@ -69,11 +72,14 @@ def protect(
     id_: Annotated[
         str | None, typer.Option("--id", help="The item's id; made from the blob's name if left.")
     ] = None,
+    disks: OnlyDisks = None,
+    without: WithoutDisks = None,
+    accept_losses: AcceptLosses = False,
     wait: Wait = False,
     timeout: Timeout = DAY_SECONDS,
     as_json: AsJson = False,
 ) -> int:
-    """Put a disk, or many, under a policy: from then on they are backed up by schedule.
+    """Put disks or machines under a policy: from then on they are backed up by schedule.
 
     Name one by its URL, or many with --prefix, --tag (both: what has both) or --from.
     """
@@ -82,7 +88,9 @@ def protect(
 
     async def ask(session: Session) -> int:
         choice.check()
-        terms = await _terms(session, vault, policy, group)
+        chosen = disk_choice(disks, without)
+        named = await _terms(session, vault, policy, group)
+        terms = replace(named, disks=chosen, accept_losses=accept_losses)
         if source:
             return await _protect_one(session, source, id_, terms, asked)
         targets = await choice.targets(session)
@@ -98,6 +106,8 @@ class _Terms:
     policy: PolicyName
     vault: VaultName
     group: GroupName | None = None
+    disks: dict[str, Any] | None = None
+    accept_losses: bool = False
 
 
 async def _terms(
@@ -134,6 +144,8 @@ async def _prepare(session: Session, target: Target, terms: _Terms) -> tuple[Req
         "policy": terms.policy,
         "vault": terms.vault,
         "item_id": target.item,
+        "disks": terms.disks,
+        "accept_losses": terms.accept_losses or None,
     }
     prepared = compose(target.item, Operation.CONFIGURE_PROTECTION, PROTECT, fields)
     await _check_disk(session, target.source)

@@ -27,7 +27,7 @@ from shared.model.job import Job, Operation, Status
 from shared.model.messages import COMMANDS, Outgoing
 from shared.model.restore import RestoreWork
 from shared.model.transfer import Transfer
-from shared.steps.views import job_view
+from shared.steps.views import job_view, restored_view, vault_restore_view
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")]
 Timeout = Annotated[
@@ -182,9 +182,10 @@ def sent_view(request: Request) -> dict[str, Any]:
 
 def _detail(job: Job) -> dict[str, Any]:
     """Which point a restore brought back, and where; what a discovery found."""
+    if job.operation is Operation.RESTORE and job.errand:
+        return vault_restore_view(job)
     if job.operation is Operation.RESTORE and job.detail:
-        work = from_json(RestoreWork, job.detail)
-        return {"point": work.point, "target": work.target}
+        return restored_view(from_json(RestoreWork, job.detail))
     if job.operation is Operation.DISCOVER and job.detail:
         return to_dict(from_json(Discovered, job.detail))
     return {}

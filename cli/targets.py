@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from cli.documents import document
 from cli.session import Session
 from shared.contracts.fields import index_tag, scope_url
-from shared.model.arm_ids import disk_id, is_arm_id
+from shared.model.arm_ids import disk_id, is_arm_id, is_machine_id, machine_id
 from shared.model.errors import Invalid, NotFound
 from shared.model.ids import DiskUrl, ItemId, default_item_id, item_id
 from shared.model.inventory import Scope, Tag
@@ -82,7 +82,7 @@ async def target_of(session: Session, source: DiskUrl, id_: str | None) -> Targe
     """The item asked for, or the one that protects the disk already, or the disk's default.
     Raises `Invalid` for what is meant as a managed disk's id and is none."""
     if is_arm_id(source):
-        source = disk_id(source).url
+        source = machine_id(source).url if is_machine_id(source) else disk_id(source).url
     if id_:
         return Target(source, item_id(id_))
     known = await session.ports.inventory.disk(source)

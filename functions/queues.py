@@ -7,7 +7,7 @@ import azure.functions as func
 
 from functions.orchestrating import start_restore
 from functions.runtime import ports
-from shared.model.messages import COMMANDS, COPY, RETENTION, SNAPSHOT, TRANSFER
+from shared.model.messages import COMMANDS, COPY, RETENTION, SNAPSHOT, TRANSFER, VAULTS
 from shared.steps.accepted import Accepted
 from shared.steps.dispatch import Delivery, dispatch
 
@@ -68,3 +68,10 @@ async def on_copy(message: func.ServiceBusMessage) -> None:
 async def on_retention(message: func.ServiceBusMessage) -> None:
     """Removes what the policy no longer keeps."""
     await _serve(RETENTION, message)
+
+
+@blueprint.function_name("recovery-services")
+@blueprint.service_bus_queue_trigger("message", CONNECTION, VAULTS)
+async def on_vault(message: func.ServiceBusMessage) -> None:
+    """Has a Recovery Services vault do a job's work, or looks how far it is."""
+    await _serve(VAULTS, message)

@@ -7,14 +7,15 @@
 | `ServiceBusConnection` | connection string of the namespace (or the local broker) |
 | `ServiceBusConnection__fullyQualifiedNamespace` | instead of it: the namespace's host, for the app's identity |
 | `VAULTLINE_TELEMETRY` | `off`, `file:FOLDER`, `otlp` (endpoint by `OTEL_EXPORTER_OTLP_ENDPOINT`) or `azure-monitor` (by `APPLICATIONINSIGHTS_CONNECTION_STRING`) |
-| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_PART_SECONDS`, `VAULTLINE_CHECKPOINT_SECONDS`, `VAULTLINE_HOLDERS`, `VAULTLINE_SAMPLES`, `VAULTLINE_MAX_ATTEMPTS`, `VAULTLINE_STARTS_PER_TICK`, `VAULTLINE_START_INTERVAL_SECONDS`, `VAULTLINE_BLOB_REQUESTS_PER_SECOND`, `VAULTLINE_BLOB_BYTES_PER_SECOND`, `VAULTLINE_GAP_SHARE`, `VAULTLINE_LISTING_GAPS` | see `shared.model.pace` |
+| `VAULTLINE_STALL_SECONDS`, `VAULTLINE_REST_SECONDS`, `VAULTLINE_COPY_CONCURRENCY`, `VAULTLINE_PART_SECONDS`, `VAULTLINE_CHECKPOINT_SECONDS`, `VAULTLINE_HOLDERS`, `VAULTLINE_SAMPLES`, `VAULTLINE_MAX_ATTEMPTS`, `VAULTLINE_STARTS_PER_TICK`, `VAULTLINE_START_INTERVAL_SECONDS`, `VAULTLINE_BLOB_REQUESTS_PER_SECOND`, `VAULTLINE_BLOB_BYTES_PER_SECOND`, `VAULTLINE_GAP_SHARE`, `VAULTLINE_LISTING_GAPS`, `VAULTLINE_VAULT_LOOK_SECONDS`, `VAULTLINE_VAULT_WAIT_SECONDS`, `VAULTLINE_VAULT_MIRROR_SECONDS` | see `shared.model.pace` |
 | `VAULTLINE_SOFT_DELETE_DAYS` | how long a deleted item can be had back |
 | `VAULTLINE_SUBSCRIPTIONS` | comma-separated ids of the subscriptions whose managed disks may be protected and restored to; none if empty |
 | `VAULTLINE_ARM` | Resource Manager's address, where it is not Azure's public one |
 | `VAULTLINE_SNAPSHOT_GROUP` | the resource group for snapshots, where they are not to be beside their disks |
 | `VAULTLINE_RESTORE_GROUPS` | comma-separated names of the resource groups that restores may make disks in |
-| `VAULTLINE_RESTORE_SKU` | what restored disks are; `StandardSSD_LRS` if empty |
-| `VAULTLINE_GRANT_LINGER_SECONDS` | how long leave to read a snapshot is kept for the next who needs it |
+| `VAULTLINE_RESTORE_SKU` | what restored disks are; if empty, what the disk was that was backed up |
+| `VAULTLINE_STAGING_ACCOUNT` | the id of the storage account that restores from Recovery Services vaults pass through, unless the restore names one |
+| `VAULTLINE_GRANT_LINGER_SECONDS` | how long leave to read a snapshot that was asked for hours is kept for the next who needs it |
 | `VAULTLINE_LEAST_POINTS`, `VAULTLINE_MOST_REMOVALS_A_DAY`, `VAULTLINE_QUIET_DAYS` | see `shared.model.expiry` |
 """  # noqa: E501
 
@@ -103,6 +104,7 @@ def _cloud(env: Mapping[str, str]) -> Cloud:
         snapshot_group=env.get("VAULTLINE_SNAPSHOT_GROUP", ""),
         restore_groups=groups_of(env.get("VAULTLINE_RESTORE_GROUPS", "")),
         restore_sku=env.get("VAULTLINE_RESTORE_SKU") or Cloud.restore_sku,
+        staging_account=env.get("VAULTLINE_STAGING_ACCOUNT", "").lower(),
         grant_linger_seconds=_seconds(env, "VAULTLINE_GRANT_LINGER_SECONDS"),
     )
 

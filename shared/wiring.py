@@ -16,6 +16,7 @@ from shared.azure.groups import AzureGroups
 from shared.azure.images import AzureImages
 from shared.azure.inventory import AzureInventory
 from shared.azure.ledger import AzureLedger
+from shared.azure.machines.inspection import ArmInspection
 from shared.azure.plans import AzurePlans
 from shared.azure.routing import RoutedDisks, RoutedImages
 from shared.config import Settings, read_settings
@@ -95,11 +96,17 @@ def _open(settings: Settings, loop: asyncio.AbstractEventLoop) -> _Live:
         due=AzureDueIndex(connections.tables),
         bus=connections.bus,
         dead_letters=connections.dead_letters,
-        disks=RoutedDisks(AzureDisks(connections.accounts), managed.disks),
+        disks=RoutedDisks(
+            AzureDisks(connections.accounts), managed.disks, connections.machines.sources
+        ),
         images=RoutedImages(AzureImages(connections.accounts), managed.images),
         plans=AzurePlans(connections.accounts),
         containers=AzureContainers(connections.accounts),
+        machines=connections.machines.machines,
+        inspection=ArmInspection(connections.arm),
+        recovery=connections.recovery,
         pace=settings.pace,
         guard=settings.guard,
+        staging_account=settings.cloud.staging_account,
     )
     return _Live(loop, connections, ports)

@@ -75,6 +75,23 @@ def in_use(message: str) -> ArmError:
     return ArmError(409, "Conflict", message)
 
 
+def nic_in_use(interface: str, owner: str) -> ArmError:
+    """A network interface that a machine has (reported for its deletion)."""
+    return ArmError(
+        400, "NicInUse", f"Network Interface {interface} is used by existing VM {owner}."
+    )
+
+
+def missing_reference(referenced: str, by: str) -> ArmError:
+    """A resource that names another, which is not there (reported for a missing subnet)."""
+    return ArmError(
+        400,
+        "InvalidResourceReference",
+        f"Resource {referenced} referenced by resource {by} was not found. Please make sure that "
+        "the referenced resource exists, and that both resources are in the same region.",
+    )
+
+
 def invalid_parameter(name: str, message: str) -> ArmError:
     """A field that the service refuses."""
     return ArmError(400, "InvalidParameter", message, target=name)

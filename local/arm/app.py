@@ -61,5 +61,5 @@ def _providers(core: Core, settings: Settings) -> Sequence[Provider]:
         hourly_reads=HOURLY_READS if settings.limits else None,
     )
     # Recovery first: it may refuse what Compute would have begun to delete.
-    others: list[Provider] = [recovery, compute, Network(core)]
+    others: list[Provider] = [recovery, compute, Network(core, compute.inventory)]
     return [Resources(core, others), *others]

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from local.arm.faults import Fault
@@ -52,6 +53,11 @@ def read_faults(endpoint: str) -> tuple[FaultCount, ...]:
 def clear_faults(endpoint: str) -> tuple[FaultCount, ...]:
     """Removes all faults and answers their last counts."""
     return tuple(FaultCount(**row) for row in _call("DELETE", f"{endpoint}/__faults"))
+
+
+def read_clock(endpoint: str) -> datetime:
+    """The service's own time, which runs ahead of ours; aware, UTC."""
+    return datetime.fromisoformat(_call("GET", f"{endpoint}/__clock")["now"])
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Microsoft.Network: interfaces, networks and the rules on them, kept as they are given.
+"""Microsoft.Network: interfaces, networks and the rules on them, kept as they are given. An
+interface shows which machine has it.
 
 No packet is stopped by them. They are there to be read by whoever checks what a machine may reach.
 """
@@ -10,7 +11,15 @@ from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
 
-from local.arm.answers import Answer, ArmError, JsonObject, resource_not_found
+from local.arm.answers import (
+    Answer,
+    ArmError,
+    JsonObject,
+    missing_reference,
+    nic_in_use,
+    resource_not_found,
+)
+from local.arm.compute.inventory import Inventory
 from local.arm.core import Core
 from local.arm.groups import group_id
 from local.arm.paging import listed
@@ -41,6 +50,7 @@ class Network:
     """The provider. Everything is done at once; no recording covers it."""
 
     core: Core
+    machines: Inventory
 
     def routes(self) -> Sequence[Route]:
         subnet = _IN_GROUP + "/virtualNetworks/{name}/subnets/{subnet}"
@@ -72,6 +82,7 @@ class Network:
     async def _put(self, call: Call) -> Answer:
         known = self.core.store.get(_KIND, call.path)
         kind = call.path.split("/")[-2]
+        self._check_subnets(call)
         body = {
             "name": call.params["name"],
             "id": call.path,
@@ -85,7 +96,7 @@ class Network:
         return Answer(HTTPStatus.OK if known else HTTPStatus.CREATED, body)
 
     async def _get(self, call: Call) -> Answer:
-        return Answer(200, self._found(call, call.path))
+        return Answer(200, self._shown(self._found(call, call.path)))
 
     async def _subnet(self, call: Call) -> Answer:
         network = self._found(call, call.path.rpartition("/subnets/")[0])
@@ -100,12 +111,34 @@ class Network:
         scope = scope.partition("/providers/")[0]
         marker = f"/providers/microsoft.network/{kind}/".casefold()
         found = self.core.store.scan(_KIND, scope + "/")
-        return listed(call, [body for key, body in found if marker in key])
+        return listed(call, [self._shown(body) for key, body in found if marker in key])
 
     async def _delete(self, call: Call) -> Answer:
         known = self.core.store.get(_KIND, call.path)
+        if known and (owner := self.machines.owner_of_interface(call.path)):
+            raise nic_in_use(call.path, owner)
         self.core.store.delete(_KIND, call.path)
         return Answer(HTTPStatus.OK if known else HTTPStatus.NO_CONTENT)
+
+    def _check_subnets(self, call: Call) -> None:
+        """Raises 400 for an interface in a subnet that is not there."""
+        for each in (call.body.get("properties") or {}).get("ipConfigurations") or ():
+            subnet = ((each.get("properties") or {}).get("subnet") or {}).get("id")
+            if subnet and not self._has_subnet(subnet):
+                raise missing_reference(subnet, call.path)
+
+    def _has_subnet(self, subnet: str) -> bool:
+        network, _, name = subnet.rpartition("/subnets/")
+        found = self.core.store.get(_KIND, network)
+        subnets = found["properties"].get("subnets") or () if found else ()
+        return any(each["name"].casefold() == name.casefold() for each in subnets)
+
+    def _shown(self, body: JsonObject) -> JsonObject:
+        """An interface tells the machine that has it."""
+        owner = self.machines.owner_of_interface(body["id"])
+        if owner is None:
+            return body
+        return {**body, "properties": {**body["properties"], "virtualMachine": {"id": owner}}}
 
     def _found(self, call: Call, path: str) -> JsonObject:
         found = self.core.store.get(_KIND, path)

@@ -7,9 +7,9 @@ out over time is asked after a few times; then the resource itself is the truth.
 
 import ipaddress
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote, urlsplit
 
 from azure.core import AsyncPipelineClient
 from azure.core.credentials_async import AsyncTokenCredential
@@ -18,7 +18,7 @@ from azure.core.polling import AsyncNoPolling
 from azure.core.rest import HttpRequest
 from azure.mgmt.core.policies import AsyncARMChallengeAuthenticationPolicy
 
-from shared.azure.arm_errors import arm_translated
+from shared.azure.arm_errors import IN_GROUP, arm_translated
 from shared.azure.http import ASKED_WAIT, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Pool
 from shared.model.arm_ids import ArmScope
 from shared.model.cloud import Cloud
@@ -28,7 +28,10 @@ from shared.ports import Clock
 
 if TYPE_CHECKING:
     from azure.mgmt.compute.aio import ComputeManagementClient
+    from azure.mgmt.recoveryservices.aio import RecoveryServicesClient
+    from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
 
+C = TypeVar("C")
 Json = Mapping[str, Any]
 
 REPEATS = 2
@@ -38,6 +41,10 @@ OPERATION_SECONDS = 30.0
 """Work that takes longer is looked after by a message."""
 _GROUPS_VERSION = "2021-04-01"
 _LAPTOP_TOKEN = "laptop"  # noqa: S105 (opens nothing: the laptop's Resource Manager takes any)
+
+
+class OperationFailed(Transient):
+    """Work that was begun, and came to nothing; its code is the service's."""
 
 
 class Patience(policies.AsyncRetryPolicy[Any, Any]):
@@ -92,7 +99,7 @@ class Arm:
         self.clock = clock
         self._endpoint = cloud.endpoint.rstrip("/")
         self._host = urlsplit(self._endpoint).netloc
-        self._clients: dict[str, ComputeManagementClient] = {}
+        self._clients: dict[tuple[Callable[..., Any], str], Any] = {}
         self._options: dict[str, Any] = {
             "transport": pool,
             "policies": _pipeline(_token_policy(self._endpoint, identity)),
@@ -103,41 +110,80 @@ class Arm:
 
     def compute(self, subscription: str) -> "ComputeManagementClient":
         """The SDK's client for a subscription. Raises `Invalid` where it is not allow-listed."""
-        if subscription not in self.cloud.subscriptions:
-            raise Invalid(
-                f"subscription {subscription} is not one that Vaultline may use",
-                action="Correct the id, or add the subscription to VAULTLINE_SUBSCRIPTIONS.",
-            )
-        if subscription not in self._clients:
-            # Imported late: it is large, and an app without managed disks never needs it.
-            from azure.mgmt.compute.aio import ComputeManagementClient
+        # Imported late, as the others: it is large, and not every app needs it.
+        from azure.mgmt.compute.aio import ComputeManagementClient
 
+        return self._client(ComputeManagementClient, subscription)
+
+    def recovery(self, subscription: str) -> "RecoveryServicesClient":
+        """The same for Recovery Services vaults themselves."""
+        from azure.mgmt.recoveryservices.aio import RecoveryServicesClient
+
+        return self._client(RecoveryServicesClient, subscription)
+
+    def backup(self, subscription: str) -> "RecoveryServicesBackupClient":
+        """The same for what is in them."""
+        from azure.mgmt.recoveryservicesbackup.aio import RecoveryServicesBackupClient
+
+        return self._client(RecoveryServicesBackupClient, subscription)
+
+    def _client(self, kind: Callable[..., C], subscription: str) -> C:
+        self._check_ours(subscription)
+        if (kind, subscription) not in self._clients:
             # The pipeline brings its credential with it.
-            self._clients[subscription] = ComputeManagementClient(
+            self._clients[kind, subscription] = kind(
                 cast("Any", self), subscription, self._endpoint, **self._options
             )
-        return self._clients[subscription]
+        return cast("C", self._clients[kind, subscription])
 
-    async def output(self, first: FirstAnswer, subject: str) -> Json:
-        """What work that was begun has come to. Raises `Deferred` where it takes longer than
-        `OPERATION_SECONDS`, `Transient` where nobody knows of it any more (fault 50)."""
+    async def get(self, id_: str, version: str) -> Json:
+        """A resource, or a listing's first page, by its id, of providers whose SDKs we do without.
+        Raises `SourceGone`; `Invalid` where its subscription is not allow-listed."""
+        return await self._asked("GET", id_, version)
+
+    async def put(self, id_: str, version: str, document: Json) -> Json:
+        """Makes or changes a resource, and answers it as it then is. Raises as `get`."""
+        return await self._asked("PUT", id_, version, document)
+
+    async def output(self, first: FirstAnswer, subject: str, *, by_status: bool = False) -> Json:
+        """What work that was begun has come to, followed by its status rather than by its result
+        where `by_status`. Raises `Deferred` where it takes longer than `OPERATION_SECONDS`,
+        `OperationFailed`, `Transient` where nobody knows of it any more (fault 50)."""
         began, answer, url = self.clock.now(), first.response, ""
         while True:
             done = _done(answer)
             if done is not None:
                 return done
-            url = answer.headers.get("Location") or _status_url(answer) or url
+            places = _status_url(answer), str(answer.headers.get("Location") or "")
+            url = next(filter(None, places if by_status else reversed(places)), url)
             if (self.clock.now() - began).total_seconds() >= OPERATION_SECONDS:
                 raise Deferred(f"{subject}: it takes its time", retry_after=15)
             await self.clock.sleep(wait_of(answer))
             answer = await self._look(url, subject)
 
     async def location_of(self, scope: ArmScope) -> str:
-        """The region of a resource group. Raises `SourceGone`."""
+        """The region of a resource group. Raises `SourceGone`, which names it."""
         url = f"{self._endpoint}{scope}?api-version={_GROUPS_VERSION}"
-        with arm_translated(f"resource group {scope.group}"):
+        with arm_translated(f"resource group {scope.group}", IN_GROUP):
             answer = await self._get(url)
         return str(answer.json()["location"])
+
+    async def _asked(self, verb: str, id_: str, version: str, document: Json | None = None) -> Json:
+        self._check_ours(id_.split("/")[2].lower())
+        url = f"{self._endpoint}{quote(id_)}?api-version={version}"
+        with arm_translated(id_, IN_GROUP if document else None):
+            request = HttpRequest(verb, url, json=document)
+            answer = await self._plain.send_request(request)
+            answer.raise_for_status()
+        shown: Json = answer.json()
+        return shown
+
+    def _check_ours(self, subscription: str) -> None:
+        if subscription not in self.cloud.subscriptions:
+            raise Invalid(
+                f"subscription {subscription} is not one that Vaultline may use",
+                action="Correct the id, or add the subscription to VAULTLINE_SUBSCRIPTIONS.",
+            )
 
     async def _look(self, url: str, subject: str) -> Any:
         """The answer at a status URL, which must be Resource Manager's: it gets our token."""
@@ -189,6 +235,19 @@ class _Late:
         return getattr(self._identity(), name)
 
 
+async def pages_of(listing: Any, subject: str) -> AsyncIterator[list[Json]]:
+    """A listing of an SDK's, one list a request, in the service's own words. Raises `SourceGone`
+    where what is listed does not exist."""
+    pages = listing.by_page()
+    while True:
+        with arm_translated(subject):
+            try:
+                page = [model.as_dict() async for model in await anext(pages)]
+            except StopAsyncIteration:
+                return
+        yield page
+
+
 def body_of(document: Json) -> Any:
     """A request's body in the service's own words, whatever the SDK's models are called. As bytes,
     which a repeat sends again."""
@@ -201,17 +260,19 @@ def wait_of(answer: Any) -> float:
 
 
 def _done(answer: Any) -> Json | None:
-    """The output in an answer; None while the work goes on. Raises `Transient` where it failed."""
+    """The output in an answer; None while the work goes on. Raises `OperationFailed`."""
     if answer.status_code == 202:
         return None
     body = answer.json() if answer.content else {}
     status = body.get("status")
+    if status is None and _status_url(answer):
+        return None  # what was asked for, as it is while it is being made
     if status is None or status == "Succeeded":
         output: Json = body.get("properties", {}).get("output", {}) if status else body
         return output
     if status in ("Failed", "Canceled"):
         error = body.get("error") or {}
-        raise Transient(str(error.get("message", status))[:300], code=error.get("code"))
+        raise OperationFailed(str(error.get("message", status))[:300], code=error.get("code"))
     return None
 
 

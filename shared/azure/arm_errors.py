@@ -15,6 +15,17 @@ from shared.model.errors import Conflict, Invalid, SourceGone, Transient, Vaultl
 
 Kinds = Mapping[str, type[VaultlineError]]
 
+
+class GroupGone(SourceGone):
+    """The resource group that something was to be made in does not exist (any more)."""
+
+    code = "TargetGroupNotFound"
+    action = "Make the resource group again, or restore into another one."
+
+
+IN_GROUP: Kinds = {"ResourceGroupNotFound": GroupGone}
+"""Where something is made."""
+
 THROTTLED_SECONDS = 30.0
 """How long Resource Manager is left alone where it says "too many" and not for how long."""
 _GONE = frozenset(

@@ -12,7 +12,9 @@ from shared.azure.accounts import Accounts, open_account
 from shared.azure.arm import Arm
 from shared.azure.dead_letters import AzureDeadLetters
 from shared.azure.http import Pool, table_patience
+from shared.azure.machines.opening import open_machines
 from shared.azure.managed.opening import open_managed
+from shared.azure.recovery.vaults import AzureRecoveryVaults
 from shared.azure.service_bus import PATIENCE, AzureBus
 from shared.azure.tables import Tables
 from shared.model.cloud import Cloud
@@ -61,7 +63,10 @@ class Connections:
         self.accounts = Accounts(
             open_account(name, setting, pool, identity, clock) for name, setting in accounts.items()
         )
-        self.managed = open_managed(Arm(cloud or Cloud(), identity, arm_pool, clock), pool)
+        self.arm = Arm(cloud or Cloud(), identity, arm_pool, clock)
+        self.managed = open_managed(self.arm, pool)
+        self.machines = open_machines(self.arm, self.managed.grants)
+        self.recovery = AzureRecoveryVaults(self.arm)
         self.tables = Tables(_open_tables(state, pool, identity))
         self.bus = AzureBus(lambda: _open_bus(service_bus, service_bus_namespace, identity))
         self.dead_letters = AzureDeadLetters(

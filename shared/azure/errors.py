@@ -185,7 +185,7 @@ async def each_page(
         except StopAsyncIteration:
             return
         except (ValueError, RuntimeError) as error:
-            if not _cut_off(error):
+            if not is_cut_off(error):
                 raise
             raise Transient(f"{subject}: the listing came malformed", code="Malformed") from None
         yield page
@@ -195,7 +195,7 @@ async def each_page(
         marker = following
 
 
-def _cut_off(error: Exception) -> bool:
+def is_cut_off(error: Exception) -> bool:
     """Whether this is what the SDKs make of an answer that broke off; of one without a body they
     take a first element that is not there."""
     return isinstance(error, ValueError) or isinstance(error.__cause__, StopIteration)

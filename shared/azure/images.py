@@ -19,7 +19,7 @@ from shared.azure.accounts import Accounts
 from shared.azure.containers import in_container
 from shared.azure.disks import IMAGE_TAG, if_matches, read_properties, state_of
 from shared.azure.errors import error_code, translated
-from shared.model.disk import DiskState, EpochFence, Fence
+from shared.model.disk import NO_TRAITS, DiskState, EpochFence, Fence, Traits
 from shared.model.errors import TARGET_NOT_FOUND, Invalid, StaleEpoch
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.image_size import check_image_size
@@ -51,7 +51,14 @@ class AzureImages:
         self._accounts = accounts
         self._targets: OrderedDict[DiskUrl, BlobClient] = OrderedDict()
 
-    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
+    async def create(
+        self,
+        disk: DiskUrl,
+        size_bytes: int,
+        tag: str,
+        traits: Traits = NO_TRAITS,  # noqa: ARG002 (page blobs have none)
+        region: str = "",  # noqa: ARG002
+    ) -> DiskState:
         place = self._accounts.place(disk)
         blob = place.client()
         check_image_size(size_bytes)
@@ -67,6 +74,9 @@ class AzureImages:
                 ),
             )
         return state_of(disk, await read_properties(blob, disk))
+
+    async def complete(self, disk: DiskUrl) -> None:
+        """A page blob is one all the time."""
 
     async def delete(self, disk: DiskUrl) -> None:
         blob = self._accounts.place(disk).client()

@@ -1,10 +1,11 @@
-"""One set of ports for two kinds of disks: page blobs, named by URL, and managed disks, by id."""
+"""One set of ports for all that is protected: page blobs, named by URL, and managed disks and
+virtual machines, by id."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
-from shared.model.arm_ids import is_arm_id
-from shared.model.disk import DiskState, Fence, Snapshot
+from shared.model.arm_ids import compute_scope, is_arm_id, is_machine_id
+from shared.model.disk import NO_TRAITS, DiskState, Fence, Snapshot, Traits
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.inventory import FoundDisk, Scope
 from shared.model.manifest import Checksum
@@ -15,19 +16,25 @@ from shared.ports import Disks, Images, ReadGrant
 class RoutedDisks:
     """`Disks`, each call by the kind of disk that it is about."""
 
-    def __init__(self, blobs: Disks, managed: Disks) -> None:
+    def __init__(self, blobs: Disks, managed: Disks, machines: Disks) -> None:
         self.blobs = blobs
         self.managed = managed
+        self.machines = machines
 
     def _of(self, image: Snapshot | DiskUrl) -> Disks:
         disk = image.disk if isinstance(image, Snapshot) else image
-        return self.managed if is_arm_id(disk) else self.blobs
+        if not is_arm_id(disk):
+            return self.blobs
+        return self.machines if is_machine_id(disk) else self.managed
 
     async def state(self, disk: DiskUrl) -> DiskState:
         return await self._of(disk).state(disk)
 
     def search(self, scope: Scope) -> AsyncIterator[list[FoundDisk]]:
-        return (self.managed if is_arm_id(scope.url) else self.blobs).search(scope)
+        if not is_arm_id(scope.url):
+            return self.blobs.search(scope)
+        machines = compute_scope(scope.url).machines
+        return (self.machines if machines else self.managed).search(scope)
 
     async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
         return await self._of(disk).take_snapshot(disk, tag, if_etag)
@@ -68,8 +75,18 @@ class RoutedImages:
     def _of(self, disk: DiskUrl) -> Images:
         return self.managed if is_arm_id(disk) else self.blobs
 
-    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
-        return await self._of(disk).create(disk, size_bytes, tag)
+    async def create(
+        self,
+        disk: DiskUrl,
+        size_bytes: int,
+        tag: str,
+        traits: Traits = NO_TRAITS,
+        region: str = "",
+    ) -> DiskState:
+        return await self._of(disk).create(disk, size_bytes, tag, traits, region)
+
+    async def complete(self, disk: DiskUrl) -> None:
+        await self._of(disk).complete(disk)
 
     async def delete(self, disk: DiskUrl) -> None:
         await self._of(disk).delete(disk)

@@ -20,8 +20,11 @@ from shared.contracts.fields import (
     index_tag,
     refusal,
 )
+from shared.contracts.machines import DiskChoice
 from shared.contracts.refusals import refused
+from shared.contracts.targets import Target
 from shared.model import messages
+from shared.model.arm_ids import is_machine_id
 from shared.model.errors import Invalid
 from shared.model.ids import ItemId, JobId, RequestId, item_of
 from shared.model.inventory import Scope
@@ -37,14 +40,23 @@ class Command(Document):
 
 
 class Protect(Command):
-    """Puts a disk under a policy: a page blob by its URL, or a managed disk by its id. `item_id`
-    defaults to a name made from the source's."""
+    """Puts a disk under a policy: a page blob by its URL, a managed disk by its id; or a virtual
+    machine by its id, with all its disks, or some. `item_id` defaults to a name made from the
+    source's. `accept_losses` leaves out what a Recovery Services vault cannot do of the policy."""
 
     type: Literal["protect"]
     source: DiskUrlField
     policy: PolicyNameField
     vault: VaultNameField
     item_id: ItemIdField | None = None
+    disks: DiskChoice | None = None
+    accept_losses: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Protect":
+        if self.disks and not is_machine_id(self.source):
+            raise refusal("disks are for a virtual machine")
+        return self
 
     def meaning(self, request: RequestId) -> messages.Protect:
         return messages.Protect(
@@ -52,6 +64,8 @@ class Protect(Command):
             policy=self.policy,
             vault=self.vault,
             item_id=ItemId(self.item_id) if self.item_id else None,
+            disks=self.disks.meaning() if self.disks else None,
+            accept_losses=self.accept_losses,
             request_id=request,
         )
 
@@ -83,7 +97,8 @@ class Undelete(Command):
 class ScopeDocument(Document):
     """Where to look: every page blob whose URL begins with `url` (an account's endpoint, a
     container, or the beginning of names in one) and which carries the index tag `tag`; or, where
-    `url` is a subscription's or a resource group's id, every managed disk there with that tag."""
+    `url` is a subscription's or a resource group's id, every managed disk there with that tag, or,
+    with `/virtualMachines` behind the id, every virtual machine."""
 
     url: ScopeUrlField
     tag: TagField | None = None
@@ -132,37 +147,10 @@ class PointAt(Document):
     at: InstantField
 
 
-class OriginalTarget(Document):
-    """The protected disk itself: what is there is overwritten, so it must be confirmed."""
-
-    kind: Literal["original"]
-    confirm: bool = False
-
-    @model_validator(mode="after")
-    def _confirmed(self) -> "OriginalTarget":
-        if not self.confirm:
-            raise refusal('overwrites the protected disk: confirm it with "confirm": true')
-        return self
-
-    def meaning(self) -> messages.RestoreTarget:
-        return messages.RestoreTarget(kind="original", confirm=True)
-
-
-class AlternateTarget(Document):
-    """A new blob, or a new managed disk where `url` is the id that it is to have."""
-
-    kind: Literal["alternate"]
-    url: DiskUrlField
-
-    def meaning(self) -> messages.RestoreTarget:
-        return messages.RestoreTarget(kind="alternate", url=self.url)
-
-
 def _point_shape(value: Any) -> str:
     return "by time" if isinstance(value, dict | PointAt) else "by id"
 
 
-Target = Annotated[OriginalTarget | AlternateTarget, Field(discriminator="kind")]
 PointChoice = Annotated[
     Annotated[str, Tag("by id")] | Annotated[PointAt, Tag("by time")],
     Discriminator(_point_shape),
@@ -289,7 +277,7 @@ def _model(fields: dict[str, Any]) -> type[AnyCommand]:
     if kind == "restore" and isinstance(target, dict) and target.get("kind") == "files":
         raise _not_yet(
             "restoring single files is planned but not supported yet; "
-            "the kinds of target are original, alternate"
+            "the kinds of target are original, alternate, disks"
         )
     return _COMMANDS[kind]
 

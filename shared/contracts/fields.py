@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from shared.model import ids
-from shared.model.arm_ids import compute_scope, disk_id, is_arm_id
+from shared.model.arm_ids import compute_scope, disk_id, is_arm_id, is_machine_id, machine_id
 from shared.model.errors import Invalid
 from shared.model.inventory import Tag
 from shared.model.vault import vault_name
@@ -80,7 +80,7 @@ def container_url(text: str) -> str:
 
 def scope_url(text: str) -> str:
     """The URL of an account, a container, or the beginning of blobs' names; or the id of a
-    subscription or a resource group, in lower case. Raises `Invalid`."""
+    subscription or a resource group, or of the machines in one, in lower case. Raises `Invalid`."""
     if is_arm_id(text):
         return str(compute_scope(text))
     return _plain_url(text, "…/CONTAINER/PREFIX", 0)
@@ -95,9 +95,9 @@ def index_tag(text: str) -> Tag:
 
 
 def _disk_url(text: str) -> str:
-    """A page blob's URL as it is, or a managed disk's id in lower case."""
+    """A page blob's URL as it is, or a managed disk's or virtual machine's id in lower case."""
     if is_arm_id(text):
-        return disk_id(text).url
+        return machine_id(text).url if is_machine_id(text) else disk_id(text).url
     return _plain_url(text, "…/CONTAINER/BLOB", 2)
 
 

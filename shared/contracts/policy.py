@@ -44,7 +44,7 @@ class PolicyDocument(Document):
     time_zone: TimeZoneField = "UTC"
     schedule: Annotated[Daily | Weekly | Hourly, Field(discriminator="frequency")]
     instant_restore_days: Annotated[int, Whole(1, _ENHANCED_DAYS, "days")] = 2
-    consistency: Literal["application", "file-system", "crash"] = "crash"
+    consistency: Literal["application", "file-system", "crash"] = "application"
     retention: RetentionDocument
     checks: ChecksDocument | None = None
 

@@ -36,6 +36,8 @@ class Claim(Enum):
     """It was this job's already: the snapshot may have been taken before a death."""
     WAIT = auto()
     """Another job takes a snapshot of this item (invariant 5)."""
+    FOLLOW = auto()
+    """Its vault takes the snapshot: the job is followed from here on."""
     NOTHING = auto()
     """The work is done, or nobody wants it any more."""
 
@@ -160,6 +162,8 @@ def snapshot_point(job: Job, snapshot: Snapshot, reasons: tuple[Reason, ...], wh
         kind_reason=f"snapshot tier only: {why}",
         source=snapshot,
         replica=None,
+        consistency=job.consistency,
+        consistency_reason=job.consistency_reason,
         size_bytes=snapshot.size_bytes,
         retain_until=job.retain_until,
         reasons=reasons,

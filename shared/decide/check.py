@@ -12,7 +12,7 @@ from shared.codec import from_json, to_json
 from shared.decide.comparing import coarse
 from shared.decide.decision import Decision
 from shared.decide.posting import expire_message, transfer_message, turn_of_checks
-from shared.decide.protection import check_not_deleted
+from shared.decide.protection import check_not_deleted, check_ours
 from shared.decide.rounds import another_round
 from shared.decide.suspicion import REPLICA_DAMAGED, SUSPECT_POINTS
 from shared.model.check import Findings
@@ -94,6 +94,7 @@ def check_checkable(item: Item) -> Base:
     """The base to be compared. Raises `Invalid` where the item has none, or is deleted, or is
     being checked often enough."""
     check_not_deleted(item)
+    check_ours(item, "checked")
     if item.base is None:
         raise Invalid(
             f"item {item.id} has no point in the vault yet",

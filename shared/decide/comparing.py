@@ -61,8 +61,3 @@ def coarse(ranges: Iterable[Span], places: int = PLACES_KEPT) -> tuple[Span, ...
     starts = [every[0][0], *(start for _, start in edges)]
     ends = [*(end for end, _ in edges), every[-1][1]]
     return tuple(zip(starts, ends, strict=True))
-
-
-def within(ranges: Iterable[Span], size_bytes: int) -> list[Span]:
-    """What of the ranges lies on a disk of that size."""
-    return [(start, min(end, size_bytes)) for start, end in ranges if start < size_bytes]

@@ -14,6 +14,13 @@ def hold(row: Versioned[Point], reason: str, now: datetime) -> Decision[Point]:
     """The point held from `now`, or since it was first held. Raises `Invalid` where its removal
     has begun: parts of it may be gone."""
     point = row.record
+    if point.mirrors:
+        raise Invalid(
+            f"point {point.id} is a Recovery Services vault's, which alone decides how long it is "
+            "kept",
+            code="NotOurs",
+            action="Ask for backups that are to stay with a date: `backup --retain-until`.",
+        )
     if point.expiring:
         raise Invalid(
             f"point {point.id} is being removed: {point.expiring}",

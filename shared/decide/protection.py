@@ -34,20 +34,24 @@ def check_region(vault: Vault, source_region: str) -> None:
 
 
 def enter(row: Versioned[Item] | None, item: Item, done: Job) -> Decision[datetime]:
-    """The item's row, or its resumption; the result is its first slot. Raises `AlreadyExists`
-    where the id or the item is taken, `Invalid` where it is deleted."""
+    """The item's row, its resumption, or its other choice of disks; the result is its first slot.
+    Raises `AlreadyExists` where the id or the item is taken, `Invalid` where it is deleted."""
     if row is None:
         return Decision(item.first_slot, (Insert(item), Insert(done)))
     known = row.record
-    _check_same(known, item)
+    check_same(known, item)
+    known = replace(known, luns=item.luns)
     if known.state is not ProtectionState.PROTECTION_STOPPED:
-        return Decision(known.first_slot, (Insert(done),))
+        changed = () if known == row.record else (update(row, known),)
+        return Decision(known.first_slot, (*changed, Insert(done)))
     state = ProtectionState.PROTECTED if known.base else item.state
     resumed = replace(known, state=state, policy=item.policy, first_slot=item.first_slot)
     return Decision(item.first_slot, (update(row, resumed), Insert(done)))
 
 
-def _check_same(known: Item, item: Item) -> None:
+def check_same(known: Item, item: Item) -> None:
+    """Raises `AlreadyExists` where the id or the policy is another's, `Invalid` where the item is
+    deleted."""
     if (known.source, known.vault) != (item.source, item.vault):
         raise AlreadyExists(
             f"item {item.id} protects {known.source} in vault {known.vault} already",
@@ -114,6 +118,18 @@ def check_not_deleted(item: Item) -> None:
     """Raises `Invalid` where the item is deleted, though it could still be had back."""
     if item.delete_after is not None or item.delete_data:
         raise _deleted(item)
+
+
+def check_ours(item: Item, done: str) -> None:
+    """Raises `Invalid` where the item's points are a Recovery Services vault's, so that we cannot
+    have that `done` to them."""
+    if item.mirrors:
+        raise Invalid(
+            f"item {item.id} lives in Recovery Services vault {item.vault}: its points are not "
+            f"{done} by us",
+            code="NotOurs",
+            action="Nothing: the vault itself sees to its points.",
+        )
 
 
 def _deleted(item: Item) -> Invalid:

@@ -30,6 +30,8 @@ class Need(Enum):
     """The job that holds the place for a snapshot, or is the next to get it, has stopped moving."""
     TRANSFER = auto()
     """The transfer, or a check, has stopped moving."""
+    VAULT = auto()
+    """Nobody looks at a job any more that a Recovery Services vault carries out."""
     RESTORE = auto()
     """The orchestration of a restore hangs, or is not there."""
     EXPIRY = auto()
@@ -46,6 +48,8 @@ class UnderWay:
     """The backup that takes its snapshot; where none does, the one whose turn it is."""
     restores: tuple[Versioned[Job], ...] = ()
     checks: tuple[Versioned[Transfer], ...] = ()
+    mirrored: tuple[Versioned[Job], ...] = ()
+    """Of a mirrored item: the jobs that its vault carries out."""
 
     @property
     def transfers(self) -> tuple[Versioned[Transfer], ...]:
@@ -74,6 +78,9 @@ def examine(work: UnderWay, now: datetime, pace: Pace) -> Finding:
             return Finding(Need.TRANSFER, give_up=row.record.pushes >= most, transfer=row)
     if snapshot is not None and snapshot.record.progressed_at <= now - stall:
         return Finding(Need.SNAPSHOT, snapshot, snapshot.record.attempts >= most)
+    for job in work.mirrored:
+        if (job.record.look_at or job.record.progressed_at) <= now - stall:
+            return Finding(Need.VAULT, job, job.record.attempts >= most)
     for restore in work.restores:
         if restore.record.progressed_at <= now - RESTORE_PATIENCE * stall:
             return Finding(Need.RESTORE, restore, restore.record.attempts >= most)

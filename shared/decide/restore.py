@@ -8,12 +8,15 @@ from uuid import NAMESPACE_URL, uuid5
 from shared.codec import from_json
 from shared.decide.decision import Decision
 from shared.decide.posting import expire_message
+from shared.decide.restore_disks import machine_work
+from shared.decide.swapping import disk_work
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail, Invalid, NotFound
 from shared.model.ids import DiskUrl, JobId, point_of
 from shared.model.item import Item
 from shared.model.job import Job, Operation, Status, SubTask
 from shared.model.ledger import Insert, RowChange, Versioned, update
+from shared.model.machine import Machine
 from shared.model.messages import Outgoing, Restore
 from shared.model.point import Kind, Point, Reason
 from shared.model.restore import HAND_OVER, SUB_TASKS, RestoreWork
@@ -53,19 +56,25 @@ def _named(points: Sequence[Versioned[Point]], name: str) -> Versioned[Point]:
     )
 
 
-def work_of(item: Item, point: Point, job: JobId, command: Restore) -> RestoreWork:
-    """What the restore will do. It reads the vault tier where the point has one to be trusted."""
+def work_of(
+    item: Item, point: Point, job: JobId, command: Restore, machine: Machine | None = None
+) -> RestoreWork:
+    """What the restore will do. It reads the vault tier where the point has one to be trusted.
+    `machine` is the one that is restored in place, or has the disk that is, as it stands."""
     source = point.readable
     if source is None:
         raise NotFound(f"point {point.id} has neither tier left")
     original = command.target.kind == "original"
-    return RestoreWork(
+    work = RestoreWork(
         point=point.id,
         source=source,
         target=item.source if original else DiskUrl(command.target.url),
         original=original,
         lease_id=str(uuid5(NAMESPACE_URL, job)),
     )
+    if source.members:
+        return machine_work(work, command.target, job, machine)
+    return disk_work(work, machine, job) if machine else work
 
 
 def start_restore(item: Versioned[Item], point: Versioned[Point], job: Job) -> Decision[JobId]:
@@ -97,7 +106,7 @@ def restore_job(item: Item, job_id: JobId, now: datetime, trace_id: str, detail:
 
 
 def safety_point(job: Job, snapshot: Snapshot) -> Point:
-    """What the original disk held before it is overwritten: a point like any other."""
+    """What the original held before it is overwritten: a point like any other."""
     until = snapshot.taken_at + timedelta(days=SAFETY_DAYS)
     return Point(
         id=point_of(job.id),
@@ -108,6 +117,8 @@ def safety_point(job: Job, snapshot: Snapshot) -> Point:
         kind_reason="snapshot tier only: taken before a restore overwrote the disk",
         source=snapshot,
         replica=None,
+        consistency=job.consistency,
+        consistency_reason=job.consistency_reason,
         size_bytes=snapshot.size_bytes,
         retain_until=until,
         reasons=(Reason(rule="before a restore", until=until),),

@@ -18,7 +18,7 @@ from shared.decide.rounds import another_round
 from shared.decide.suspicion import look_again, must_look, warning_of
 from shared.model.disk import Snapshot
 from shared.model.errors import ErrorDetail
-from shared.model.extents import Image, image_of
+from shared.model.extents import Image, image_of, largest, layout_of
 from shared.model.ids import Epoch, ItemId, point_of
 from shared.model.item import Base, Item, ProtectionState
 from shared.model.job import TAKE_SNAPSHOT, TRANSFER, Job, Status
@@ -55,13 +55,19 @@ def choose_base(item: Item, transfer: Transfer) -> Choice:
         return Choice(None, "first backup")
     if item.base.source.chain != transfer.snapshot.chain:
         return Choice(None, "the source disk was replaced since the last backup")
-    if _large(item.base.source) is not _large(transfer.snapshot):
+    if _resized_across(item.base.source, transfer.snapshot):
         return Choice(None, "the source disk was resized across 4 TiB since the last backup")
     return Choice(item.base)
 
 
-def _large(snapshot: Snapshot) -> bool:
-    return snapshot.size_bytes > DIFFED_TOGETHER_BYTES
+def _resized_across(before: Snapshot, now: Snapshot) -> bool:
+    """Of a machine, whether any disk that both have was."""
+    was, is_ = dict(layout_of(before)), dict(layout_of(now))
+    return any(_large(was[seat]) is not _large(is_[seat]) for seat in was.keys() & is_.keys())
+
+
+def _large(size_bytes: int) -> bool:
+    return size_bytes > DIFFED_TOGETHER_BYTES
 
 
 def begin_round(
@@ -73,8 +79,8 @@ def begin_round(
     epoch = Epoch(item.record.epoch + 1)
     aimed = _aimed(item.record, transfer.record)
     begun = replace(aimed, epoch=epoch, stream=_streams(item.record, aimed), progressed_at=now)
-    size = max(item.record.replica_bytes, source_of(item.record, begun).size_bytes)
-    raised = replace(item.record, epoch=epoch, replica_bytes=size)
+    layout = largest(item.record.replica_layout, layout_of(source_of(item.record, begun)))
+    raised = replace(item.record, epoch=epoch, replica_layout=layout)
     return Decision(begun, (update(item, raised), update(transfer, begun)))
 
 
@@ -95,7 +101,7 @@ def target_of(item: Item, transfer: Transfer) -> Image:
     it: a check, the snapshot that its point names (invariant 30)."""
     if transfer.for_check and transfer.round is Round.CHECK and transfer.base is not None:
         return image_of(transfer.base.replica)
-    return item.replica_of(source_of(item, transfer).size_bytes)
+    return item.replica_of(layout_of(source_of(item, transfer)))
 
 
 def _aimed(item: Item, transfer: Transfer) -> Transfer:
@@ -104,7 +110,7 @@ def _aimed(item: Item, transfer: Transfer) -> Transfer:
         return transfer
     if transfer.round.reads:
         return replace(transfer, suspected=item.suspect)
-    if item.seed and not item.base and item.seed.source.chain == transfer.snapshot.chain:
+    if _begins_as_seed(item, transfer.snapshot.chain):
         return replace(transfer, round=Round.SEED, base=None, kind=Kind.INCREMENTAL)
     choice = choose_base(item, transfer)
     looks = choice.base is None and _worth_looking(item, transfer)
@@ -116,6 +122,12 @@ def _aimed(item: Item, transfer: Transfer) -> Transfer:
         kind_reason=f"{choice.reason}; {LOOKED}" if looks else choice.reason,
         suspected=(),
     )
+
+
+def _begins_as_seed(item: Item, chain: str) -> bool:
+    """Whether the disk is a restored one, and nothing of it is in the vault yet but its point."""
+    known = item.base is not None and item.base.source.chain == chain
+    return item.seed is not None and not known and item.seed.source.chain == chain
 
 
 def _worth_looking(item: Item, transfer: Transfer) -> bool:
@@ -223,7 +235,7 @@ def commit_point(
     if not _base_stands(item.record, before):
         again = another_round(item.record.id, transfer, replace(before, round=Round.COPY), now)
         return Decision(None, again.changes, again.messages)
-    point = _point(job.record, before, replica, reasons, now)
+    point = _point(item.record, job.record, before, replica, reasons, now)
     base = Base(point=point.id, source=before.snapshot, replica=replica)
     committed = replace(
         item.record,
@@ -260,8 +272,8 @@ def unwritten(transfer: Transfer) -> Image:
     since the base, or the plan would have put it right (invariant 4)."""
     if transfer.base is None:
         return ()
-    base = image_of(transfer.base.replica)
-    return tuple(each for n, each in enumerate(base) if n not in transfer.touched)
+    base, touched = image_of(transfer.base.replica), frozenset(transfer.touched)
+    return tuple(extent for extent in base if extent.start not in touched)
 
 
 def _base_stands(item: Item, transfer: Transfer) -> bool:
@@ -275,6 +287,7 @@ def _protected(state: ProtectionState) -> ProtectionState:
 
 
 def _point(
+    item: Item,
     job: Job,
     transfer: Transfer,
     replica: Snapshot,
@@ -290,7 +303,9 @@ def _point(
         kind_reason=transfer.kind_reason,
         source=transfer.snapshot,
         replica=replica,
-        manifest=manifest_of(replica.disk, job.id),
+        manifest=manifest_of(item.replica, job.id),
+        consistency=job.consistency,
+        consistency_reason=job.consistency_reason,
         size_bytes=transfer.snapshot.size_bytes,
         changed_bytes=transfer.changed_bytes,
         copied_bytes=transfer.copied_bytes,

@@ -13,9 +13,12 @@ from shared.memory.faults import Fault, Faults, busy
 from shared.memory.grants import Grants
 from shared.memory.groups import MemoryGroups
 from shared.memory.images import MemoryImages
+from shared.memory.inspection import MemoryInspection
 from shared.memory.inventory import MemoryInventory
 from shared.memory.ledger import MemoryLedger
+from shared.memory.machines import MemoryMachine, MemoryMachines
 from shared.memory.plans import MemoryPlans
+from shared.memory.recovery import MemoryRecovery
 from shared.memory.storage import MemoryStorage
 from shared.model.expiry import Guard
 from shared.model.pace import Pace
@@ -36,10 +39,14 @@ __all__ = [
     "MemoryDueIndex",
     "MemoryGroups",
     "MemoryImages",
+    "MemoryInspection",
     "MemoryInventory",
     "MemoryLedger",
+    "MemoryMachine",
+    "MemoryMachines",
     "MemoryPlans",
     "MemoryPorts",
+    "MemoryRecovery",
     "MemoryStorage",
     "busy",
     "memory_ports",
@@ -62,6 +69,9 @@ class MemoryPorts(Ports):
     images: MemoryImages
     plans: MemoryPlans
     containers: MemoryContainers
+    machines: MemoryMachines
+    inspection: MemoryInspection
+    recovery: MemoryRecovery
     storage: MemoryStorage
     grants: Grants
     faults: Faults
@@ -73,6 +83,7 @@ def memory_ports(
     """A world of its own, empty, with one clock and one script of faults for all its ports."""
     clock, faults = clock or ManualClock(), Faults()
     storage, grants, bus = MemoryStorage(clock), Grants(clock), MemoryBus(clock, faults)
+    machines = MemoryMachines(storage, faults)
     return MemoryPorts(
         clock=clock,
         ledger=MemoryLedger(faults),
@@ -82,10 +93,13 @@ def memory_ports(
         due=MemoryDueIndex(faults),
         bus=bus,
         dead_letters=MemoryDeadLetters(bus, faults),
-        disks=MemoryDisks(storage, grants, faults),
+        disks=MemoryDisks(storage, grants, faults, machines),
         images=MemoryImages(storage, grants, faults),
         plans=MemoryPlans(faults),
         containers=MemoryContainers(storage, faults),
+        machines=machines,
+        inspection=MemoryInspection(machines, storage, faults),
+        recovery=MemoryRecovery(clock, machines, faults),
         pace=pace or Pace(),
         guard=guard or Guard(),
         storage=storage,

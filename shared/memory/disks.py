@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from shared.memory.faults import Faults
 from shared.memory.grants import Grants
+from shared.memory.machines import MemoryMachines
 from shared.memory.storage import MemoryStorage
+from shared.model.arm_ids import compute_scope, is_arm_id, is_machine_id
 from shared.model.disk import DiskState, Snapshot
 from shared.model.errors import ChainBroken, Conflict, Invalid, SourceGone
 from shared.model.ids import DiskUrl
@@ -20,18 +22,29 @@ T = TypeVar("T")
 
 class MemoryDisks:
     def __init__(
-        self, storage: MemoryStorage, grants: Grants, faults: Faults | None = None
+        self,
+        storage: MemoryStorage,
+        grants: Grants,
+        faults: Faults | None = None,
+        machines: MemoryMachines | None = None,
     ) -> None:
         self._storage = storage
         self._grants = grants
         self._faults = faults or Faults()
+        self._machines = machines or MemoryMachines(storage, faults)
 
     async def state(self, disk: DiskUrl) -> DiskState:
         async with self._faults.around("disks.state"):
             self._storage.requests["state"] += 1
+            if is_machine_id(disk):
+                return self._machines.disk_state(disk)
             return self._storage.blob(disk).state
 
     async def search(self, scope: Scope) -> AsyncIterator[list[FoundDisk]]:
+        if is_arm_id(scope.url) and compute_scope(scope.url).machines:
+            async for machines in self._machines.search(scope):
+                yield machines
+            return
         found = [
             FoundDisk(url=blob.url, size_bytes=blob.size_bytes)
             for blob in self._storage.blobs_below(scope.url)
@@ -52,11 +65,16 @@ class MemoryDisks:
     async def snapshots(self, disk: DiskUrl) -> list[Snapshot]:
         async with self._faults.around("disks.snapshots"):
             self._storage.requests["snapshots"] += 1
+            if is_machine_id(disk):
+                return self._machines.snapshots(disk)
             blob = self._storage.find(disk)
             taken = [kept.snapshot for kept in blob.snapshots.values()] if blob else []
             return [snapshot for snapshot in taken if snapshot.tag]
 
     async def delete_snapshot(self, snapshot: Snapshot) -> None:
+        if is_machine_id(snapshot.disk):
+            await self._machines.delete_point(snapshot.id)
+            return
         async with self._faults.around("disks.delete_snapshot"):
             self._storage.requests["delete_snapshot"] += 1
             blob = self._storage.find(snapshot.disk)

@@ -5,7 +5,7 @@ from hashlib import md5
 from shared.memory.faults import Faults
 from shared.memory.grants import Grants
 from shared.memory.storage import Blob, MemoryStorage, check_fence
-from shared.model.disk import DiskState, Fence
+from shared.model.disk import NO_TRAITS, DiskState, Fence, Traits
 from shared.model.errors import (
     TARGET_NOT_FOUND,
     Invalid,
@@ -29,10 +29,23 @@ class MemoryImages:
         self._grants = grants
         self._faults = faults or Faults()
 
-    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
+    async def create(
+        self,
+        disk: DiskUrl,
+        size_bytes: int,
+        tag: str,
+        traits: Traits = NO_TRAITS,
+        region: str = "",  # noqa: ARG002
+    ) -> DiskState:
         async with self._faults.around("images.create"):
             self._storage.requests["create"] += 1
-            return self._storage.create(disk, size_bytes, tag)
+            state = self._storage.create(disk, size_bytes, tag)
+            self._storage.blob(disk).traits = traits
+            return state
+
+    async def complete(self, disk: DiskUrl) -> None:
+        async with self._faults.around("images.complete"):
+            self._storage.blob(disk)
 
     async def delete(self, disk: DiskUrl) -> None:
         async with self._faults.around("images.delete"):
@@ -59,6 +72,8 @@ class MemoryImages:
             blob = self._storage.blob(disk)
             if blob.lease_id not in ("", lease_id):
                 raise TargetBusy(f"{disk} is leased by somebody else")
+            if blob.machine:
+                raise TargetBusy(f"{disk} is attached to {blob.machine}")
             blob.lease_id = lease_id
             return blob.state
 

@@ -11,7 +11,7 @@ from itertools import count
 from urllib.parse import urlsplit
 
 from shared.memory.pages import PageImage
-from shared.model.disk import DiskState, EpochFence, Fence, LeaseFence, Snapshot
+from shared.model.disk import NO_TRAITS, DiskState, EpochFence, Fence, LeaseFence, Snapshot, Traits
 from shared.model.errors import AlreadyExists, Invalid, SourceGone, StaleEpoch, TargetBusy
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.image_size import check_image_size
@@ -51,6 +51,9 @@ class Blob:
     pages: PageImage = field(default_factory=PageImage)
     sequence_number: int = 0
     lease_id: str = ""
+    traits: Traits = NO_TRAITS
+    machine: str = ""
+    """The virtual machine that it is attached to."""
     snapshots: dict[str, Kept] = field(default_factory=dict)
 
     @property
@@ -61,6 +64,7 @@ class Blob:
             chain=self.chain,
             etag=self.etag,
             tag=self.tag,
+            attached_to=DiskUrl(self.machine) if self.machine else None,
         )
 
 
@@ -87,6 +91,8 @@ class MemoryStorage:
         self._clock = clock
         self._versions = count(1)
         self._blobs: dict[DiskUrl, Blob] = {}
+        self.apart: dict[str, Kept] = {}
+        """Snapshots that outlive their disk, by id: those of machines' restore points."""
         self._last_snapshot = clock.now()
 
     # What others do to their disks.
@@ -162,6 +168,8 @@ class MemoryStorage:
 
     def kept(self, snapshot: Snapshot) -> Kept:
         """Raises `SourceGone`."""
+        if snapshot.id in self.apart:
+            return self.apart[snapshot.id]
         blob = self.find(snapshot.disk)
         if blob is None or snapshot.id not in blob.snapshots:
             raise SourceGone(f"snapshot {snapshot.id} of {snapshot.disk} does not exist")
@@ -180,8 +188,7 @@ class MemoryStorage:
 
     def snapshot(self, blob: Blob, tag: str) -> Snapshot:
         """A snapshot under an id that no other has and that sorts after all before it."""
-        taken_at = max(self._clock.now(), self._last_snapshot + timedelta(microseconds=1))
-        self._last_snapshot = taken_at
+        taken_at = self.moment()
         taken = Snapshot(
             disk=blob.url,
             id=_snapshot_id(taken_at),
@@ -192,6 +199,13 @@ class MemoryStorage:
         )
         blob.snapshots[taken.id] = Kept(snapshot=taken, pages=blob.pages)
         return taken
+
+    def moment(self) -> datetime:
+        """Now, or a little later: no two are the same."""
+        self._last_snapshot = max(
+            self._clock.now(), self._last_snapshot + timedelta(microseconds=1)
+        )
+        return self._last_snapshot
 
     def write(self, blob: Blob, range_: PageRange, body: bytes) -> None:
         """Puts at most 4 MiB into a blob whose fence has been passed."""

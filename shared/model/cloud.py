@@ -18,10 +18,22 @@ class Cloud:
     """The resource group for snapshots, in their disk's subscription; the disk's own if empty."""
     restore_groups: frozenset[str] = frozenset()
     """Names of the resource groups that restores may make disks in."""
-    restore_sku: str = "StandardSSD_LRS"
-    """What restored disks are."""
+    restore_sku: str = ""
+    """What restored disks are; if empty, what the disk was that was backed up."""
+    staging_account: str = ""
+    """The id of the storage account that restores from Recovery Services vaults pass through."""
     grant_linger_seconds: float = 60.0
-    """How long leave that nobody uses is kept for the next who needs it."""
+    """How long leave for hours is kept for the next who needs it, when nobody uses it."""
+
+
+_UNKNOWN_SKU = "StandardSSD_LRS"
+_NEAREST_SKUS = {"PremiumV2_LRS": "Premium_LRS", "UltraSSD_LRS": "Premium_LRS"}
+"""Disks of the newest kinds are not made of uploads."""
+
+
+def uploadable_sku(sku: str) -> str:
+    """What a disk may be that is filled by an upload, to be most like one of that SKU."""
+    return _NEAREST_SKUS.get(sku, sku) or _UNKNOWN_SKU
 
 
 def subscriptions_of(text: str) -> frozenset[str]:

@@ -63,6 +63,13 @@ class GrantOver(Transient):
     action = "Nothing: leave to read is asked for again."
 
 
+class GuestFailed(Transient):
+    """A machine's guest did not do its part of a consistent restore point."""
+
+    code = "GuestFailed"
+    action = "Nothing: after a few attempts the backup is crash-consistent. `vaultline vm check`."
+
+
 class Invalid(VaultlineError):
     """Somebody's input is wrong; repeating cannot help."""
 

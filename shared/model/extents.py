@@ -3,14 +3,19 @@
 A page blob ends at 8 TiB and moves about 60 MiB a second, so the replica of a large disk is
 several of them. Extents are multiples of 4 MiB, so that no copy of at most 4 MiB, aligned to its
 size, crosses from one into the next.
+
+The image of a virtual machine is all its disks: each has a *seat*, a stretch of the image in which
+nothing else ever lies. So the whole pipeline treats a machine as one image, most of which is not
+there.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import NamedTuple
 
-from shared.model.disk import Snapshot
+from shared.model.disk import Member, Snapshot
 from shared.model.errors import Invalid
 from shared.model.ids import DiskUrl
 from shared.model.image_size import LARGEST_IMAGE_BYTES
@@ -20,6 +25,8 @@ EXTENT_BYTES = 64 * 1024**3
 """Of a vault that nobody said another size of: sixteen blobs a TiB, together at about 1 GB/s."""
 MOST_EXTENTS = 128
 """A replica begins with at most so many: each costs a few requests a backup."""
+SEAT_BYTES = 64 * 1024**4
+"""Room for any disk: Azure's largest have 64 TiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,53 @@ class Extent:
 
 
 Image = tuple[Extent, ...]
-"""A disk image as its extents, in disk order and without gaps; never empty."""
+"""A disk image as its extents, in order; gapless but between the seats of a machine; never
+empty."""
+
+
+class Seat(NamedTuple):
+    """The stretch of an image that one disk has, from `number * SEAT_BYTES` on."""
+
+    number: int
+    size_bytes: int
+
+    @property
+    def start(self) -> int:
+        return self.number * SEAT_BYTES
+
+
+Layout = tuple[Seat, ...]
+"""The disks of an image, by their seats' numbers. A single disk has seat 0."""
+
+
+def one_disk(size_bytes: int) -> Layout:
+    """The layout of a single disk's image."""
+    return (Seat(0, size_bytes),)
+
+
+NO_LAYOUT = one_disk(0)
+"""Of a replica that was never written to."""
+
+
+def layout_of(snapshot: Snapshot) -> Layout:
+    """Which disks an image of the snapshot has, and of what size."""
+    if not snapshot.members:
+        return one_disk(snapshot.size_bytes)
+    return tuple(Seat(each.seat, each.snapshot.size_bytes) for each in snapshot.members)
+
+
+def largest(one: Layout, other: Layout) -> Layout:
+    """Every seat that either has, with the larger size."""
+    sizes = dict(one)
+    for number, size in other:
+        sizes[number] = max(size, sizes.get(number, 0))
+    return tuple(Seat(number, sizes[number]) for number in sorted(sizes))
+
+
+def covers(image: Image, range_: PageRange) -> bool:
+    """Whether all of the range, which lies in one disk, is in the image."""
+    covered = sum(part.size_bytes for _, part in pieces(image, range_))
+    return covered == range_.size_bytes
 
 
 def check_extent_bytes(size: int) -> int:
@@ -79,16 +132,29 @@ def whole(disk: DiskUrl, size_bytes: int) -> Image:
     return (Extent(disk, 0, size_bytes),)
 
 
-def replica_image(replica: DiskUrl, extent_bytes: int, size_bytes: int) -> Image:
-    """The page blobs of a replica, for a disk of that size."""
+def seat_url(replica: DiskUrl, number: int) -> DiskUrl:
+    """The disk in the first seat has the replica's own name; the others lie beside it."""
+    return DiskUrl(f"{replica}.seats/{number}") if number else replica
+
+
+def replica_image(replica: DiskUrl, extent_bytes: int, layout: Layout) -> Image:
+    """The page blobs of a replica, for disks of those sizes."""
     return tuple(
-        Extent(extent_url(replica, number), start, min(extent_bytes, size_bytes - start))
-        for number, start in enumerate(_starts(extent_bytes, size_bytes))
+        Extent(
+            extent_url(seat_url(replica, seat.number), number),
+            seat.start + start,
+            min(extent_bytes, seat.size_bytes - start),
+        )
+        for seat in layout
+        for number, start in enumerate(_starts(extent_bytes, seat.size_bytes))
     )
 
 
 def image_of(snapshot: Snapshot) -> Image:
-    """What a snapshot consists of: itself, or the snapshots of its replica's extents."""
+    """What a snapshot consists of: itself, the snapshots of its replica's extents, or those of its
+    machine's disks."""
+    if snapshot.members:
+        return tuple(_seated(snapshot.members))
     if not snapshot.extents:
         return (Extent(snapshot, 0, snapshot.size_bytes),)
     starts = _starts(snapshot.extent_bytes, snapshot.size_bytes)
@@ -98,12 +164,25 @@ def image_of(snapshot: Snapshot) -> Image:
     )
 
 
+def _seated(members: Iterable[Member]) -> Iterator[Extent]:
+    for member in members:
+        for extent in image_of(member.snapshot):
+            yield moved(extent, member.seat * SEAT_BYTES)
+
+
+def moved(extent: Extent, by: int) -> Extent:
+    """The extent so much further on."""
+    return Extent(extent.held, extent.start + by, extent.size_bytes)
+
+
 def pieces(image: Image, range_: PageRange) -> Iterator[tuple[Extent, PageRange]]:
     """The extents that a range of the disk touches, each with its part in the blob's offsets."""
-    first = bisect_right(image, range_.start, key=attrgetter("start")) - 1
+    first = max(bisect_right(image, range_.start, key=attrgetter("start")) - 1, 0)
     for extent in image[first:]:
         if extent.start >= range_.end:
             return
+        if extent.end <= range_.start:
+            continue
         start, end = max(range_.start, extent.start), min(range_.end, extent.end)
         yield extent, PageRange(start - extent.start, end - extent.start)
 

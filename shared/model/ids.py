@@ -8,6 +8,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from typing import NewType
+from uuid import NAMESPACE_URL, uuid5
 
 from shared.model.errors import Invalid
 
@@ -89,6 +90,11 @@ def job_id(text: str) -> JobId:
             action="`vaultline jobs` shows them.",
         )
     return JobId(text)
+
+
+def lease_of(job: JobId) -> str:
+    """What a restore leases its target under: the same however often it is tried."""
+    return str(uuid5(NAMESPACE_URL, job))
 
 
 def point_of(job: JobId) -> PointId:

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 from shared.model.disk import Snapshot
 from shared.model.expiry import Expiry
-from shared.model.extents import Image, replica_image
+from shared.model.extents import NO_LAYOUT, Image, Layout, replica_image
 from shared.model.ids import NO_EPOCH, DiskUrl, Epoch, ItemId, JobId, PointId, PolicyName, VaultName
 from shared.model.image_size import LARGEST_IMAGE_BYTES
+from shared.model.machine import Luns
 from shared.model.ranges import Span
 
 
@@ -46,10 +47,10 @@ class Seed:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One protected disk. `snapshotting` and `transferring` name the jobs that hold the item's
-    single place for each (invariant 5); `queued` are the backups that wait for the first of the
-    two, oldest first; `restoring` and `checks` are its restores and checks under way; `epoch` is
-    the highest one ever taken (invariant 3)."""
+    """One protected disk, or one machine with all its disks. `snapshotting` and `transferring` name
+    the jobs that hold the item's single place for each (invariant 5); `queued` are the backups that
+    wait for the first of the two, oldest first; `restoring` and `checks` are its restores and
+    checks under way; `epoch` is the highest one ever taken (invariant 3)."""
 
     id: ItemId
     source: DiskUrl
@@ -58,8 +59,13 @@ class Item:
     replica: DiskUrl
     extent_bytes: int = LARGEST_IMAGE_BYTES
     """How much of the disk each page blob of the replica holds."""
-    replica_bytes: int = 0
-    """The largest size that the replica was ever brought to, or is about to be."""
+    replica_layout: Layout = NO_LAYOUT
+    """The largest that the replica was ever brought to, or is about to be."""
+    seats: tuple[str, ...] = ()
+    """Of a machine: the chain of the disk that each seat is for, by its number. None is ever given
+    away again."""
+    luns: Luns | None = None
+    """Of a machine: which of its disks are backed up; all where nothing is said."""
     state: ProtectionState
     protected_at: datetime
     first_slot: datetime
@@ -78,8 +84,22 @@ class Item:
     suspect: tuple[Span, ...] = ()
     """Where the replica may be wrong although no listing says so. The next commit compares it
     with its source there first (invariant 31)."""
+    mirrors: str = ""
+    """The id of Azure's protected item that it mirrors, where its vault is a Recovery Services
+    vault: then `replica`, `base` and the place for a transfer mean nothing."""
+    following: tuple[JobId, ...] = ()
+    """Of a mirrored item: the changes of its protection that the vault has not ended."""
+    mirrored_at: datetime | None = None
+    """When what the vault says of it was last taken over."""
+    seen_until: datetime | None = None
+    """When the newest of the vault's backups of it began that we know of, by the vault's clock."""
+    health: str = ""
+    """What the vault finds wrong with it; empty where nothing is."""
     base: Base | None = None
     seed: Seed | None = None
+    former: tuple[DiskUrl, ...] = ()
+    """The disks that it protected before a restored one came in their place: points may still have
+    snapshots of them."""
     streams: str = ""
     """The chain of the source that the storage service would not read itself: its bytes go
     through the workers, until it is replaced."""
@@ -97,17 +117,17 @@ class Item:
     def jobs_at_work(self) -> set[JobId]:
         """Its backups, restores and checks that have not ended."""
         places = {self.snapshotting, self.transferring}
-        every = places.union(self.queued, self.restoring, self.checks)
+        every = places.union(self.queued, self.restoring, self.checks, self.following)
         return {job for job in every if job is not None}
 
     @property
     def largest_replica(self) -> Image:
         """Every page blob that the replica may consist of."""
-        return self.replica_of(self.replica_bytes)
+        return self.replica_of(self.replica_layout)
 
-    def replica_of(self, size_bytes: int) -> Image:
-        """The page blobs of the replica while the disk has that size."""
-        return replica_image(self.replica, self.extent_bytes, size_bytes)
+    def replica_of(self, layout: Layout) -> Image:
+        """The page blobs of the replica while the disks have those sizes."""
+        return replica_image(self.replica, self.extent_bytes, layout)
 
     def without(self, job: JobId) -> "Item":
         """The item with every place that the job holds given up."""
@@ -118,4 +138,5 @@ class Item:
             queued=tuple(each for each in self.queued if each != job),
             restoring=tuple(each for each in self.restoring if each != job),
             checks=tuple(each for each in self.checks if each != job),
+            following=tuple(each for each in self.following if each != job),
         )

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from shared.model.errors import ErrorDetail
 from shared.model.ids import ItemId, JobId
+from shared.model.machine import Consistency
 
 
 class Operation(StrEnum):
@@ -78,8 +79,20 @@ class Job:
     """A digest of the command that started it: another one under its request id is refused."""
     retain_until: datetime | None = None
     slot: datetime | None = None
+    consistency: Consistency | None = None
+    """Of a machine's backup: what is asked of its restore point, then what that promises."""
+    consistency_reason: str = ""
+    """Why that is less than was wanted."""
+    guest_failures: int = 0
+    """How often the machine's guest failed in it."""
     error: ErrorDetail | None = None
     trace_id: str = ""
+    mirrors: str = ""
+    """The id of the job of a Recovery Services vault that it mirrors."""
+    errand: str = ""
+    """How far such a vault was asked for it, as JSON (`shared.model.mirroring`)."""
+    look_at: datetime | None = None
+    """When it is looked at again; until then nothing is to be expected of it."""
     detail: str = ""
     """What a restore works on, or what a discovery or a check found, as JSON; empty elsewhere."""
 

@@ -6,13 +6,15 @@ from typing import Literal
 
 from shared.model.ids import Epoch, ItemId, JobId, RequestId
 from shared.model.inventory import Scope
+from shared.model.machine import Luns
 
 COMMANDS = "commands"
 SNAPSHOT = "snapshot"
 TRANSFER = "transfer-to-vault"
 COPY = "incremental-copy"
 RETENTION = "retention"
-QUEUES = (COMMANDS, SNAPSHOT, TRANSFER, COPY, RETENTION)
+VAULTS = "recovery-services"
+QUEUES = (COMMANDS, SNAPSHOT, TRANSFER, COPY, RETENTION, VAULTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +73,25 @@ class ExpirePoints:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FollowVault:
+    """On `recovery-services`: have a vault do a job's work, or look how far it is. `look` counts
+    the messages of one job, each of which asks for the next."""
+
+    item_id: ItemId
+    job_id: JobId
+    look: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Protect:
     source: str
     policy: str
     vault: str
     item_id: ItemId | None = None
+    disks: Luns | None = None
+    """Of a machine: which of its disks; all where nothing is said."""
+    accept_losses: bool = False
+    """What the vault cannot do of the policy may be left out."""
     request_id: RequestId
 
 
@@ -111,11 +127,22 @@ class BackupNow:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreTarget:
-    """`original` overwrites the protected disk, so must be confirmed; `alternate` makes `url`."""
+    """`original` overwrites what is protected, so must be confirmed; `alternate` makes `url`, a
+    disk or a machine; `disks` makes a machine's disks alone, in `group`."""
 
-    kind: Literal["original", "alternate"]
+    kind: Literal["original", "alternate", "disks"]
     url: str = ""
     confirm: bool = False
+    network: str = ""
+    """Of a new machine: the subnet, or the free interface, that it gets."""
+    group: str = ""
+    """Of disks: the resource group that they are made in, under their names behind `prefix`."""
+    prefix: str = ""
+    disks: Luns | None = None
+    """Of disks: which ones; all where nothing is said."""
+    staging_account: str = ""
+    """Of a Recovery Services vault: the id of the storage account that its restores pass through;
+    the one of the settings where nothing is said."""
 
 
 @dataclass(frozen=True, kw_only=True)

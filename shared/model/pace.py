@@ -15,6 +15,9 @@ _MUST_BE_POSITIVE = frozenset(
         "starts_per_tick",
         "blob_requests_per_second",
         "blob_bytes_per_second",
+        "vault_look_seconds",
+        "vault_wait_seconds",
+        "vault_mirror_seconds",
     }
 )
 
@@ -38,6 +41,13 @@ class Pace:
     """How often a part that takes long records how far it came."""
     samples: int = 4
     """Places that an increment is compared with its source at before its commit; 0: none."""
+    vault_look_seconds: float = 15.0
+    """A Recovery Services vault is asked so soon after a job began; then after twice that, and so
+    on."""
+    vault_wait_seconds: float = 300.0
+    """Longest time between two looks at one job of such a vault."""
+    vault_mirror_seconds: float = 3600.0
+    """So often what such a vault says of an item is taken over, without any job of ours."""
     soft_delete_days: float = 14.0
     """How long a deleted item can be had back, as in Azure's vaults."""
     max_attempts: int = 12

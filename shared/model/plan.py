@@ -9,11 +9,11 @@ two words a part, where on the disk it begins, and the number of operations up t
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.model.image_size import LARGEST_IMAGE_BYTES
-from shared.model.ranges import PAGE_BYTES, Change, PageRange
+from shared.model.ranges import FAR, PAGE_BYTES, Change, PageRange, Span
 
 OP_BYTES = 16
 PART_BYTES = 256 * 1024 * 1024
@@ -62,7 +62,7 @@ class PlanRef:
     copy_bytes: int
     clear_bytes: int
     extents: tuple[int, ...] = ()
-    """The numbers of the extents that its operations write to."""
+    """Where the extents begin that its operations write to."""
 
     @property
     def index_slice(self) -> tuple[int, int]:
@@ -73,11 +73,12 @@ class PlanRef:
 class Draft:
     """A plan while it is made: operations go in, in disk order; the blob comes out in blocks.
 
-    It keeps what is not yet taken, two words a part, and which extents of its image it writes."""
+    It keeps what is not yet taken, two words a part, and which extents of its image it writes:
+    `extents` are their bounds, in order."""
 
-    def __init__(self, extent_bytes: int = LARGEST_IMAGE_BYTES) -> None:
-        self._extent_bytes = extent_bytes
-        self._extents: dict[int, None] = {}
+    def __init__(self, extents: Sequence[Span] = ((0, FAR),)) -> None:
+        self._ahead = deque(extents)
+        self._written: list[int] = []
         self._edge = 0
         self._words = array("Q")
         self._index = array("Q")
@@ -119,9 +120,12 @@ class Draft:
     def _note_extents(self, start: int, end: int) -> int:
         """Where the last extent ends that the operation writes to; up to there all are noted,
         since operations come in disk order."""
-        last = (end - 1) // self._extent_bytes
-        self._extents |= dict.fromkeys(range(start // self._extent_bytes, last + 1))
-        return (last + 1) * self._extent_bytes
+        edge = self._edge
+        while self._ahead and self._ahead[0][0] < end:
+            first, edge = self._ahead.popleft()
+            if edge > start:
+                self._written.append(first)
+        return max(edge, end)
 
     def blocks(self) -> Iterator[bytes]:
         """What has come together, in blocks; a last part smaller than one stays."""
@@ -145,7 +149,7 @@ class Draft:
             parts=len(self._index) // 2,
             copy_bytes=self._copy_bytes,
             clear_bytes=self._clear_bytes,
-            extents=tuple(self._extents),
+            extents=tuple(self._written),
         )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from shared.model.disk import Snapshot
 from shared.model.ids import ItemId, JobId, PointId
+from shared.model.machine import Consistency
 
 
 class Kind(StrEnum):
@@ -51,6 +52,13 @@ class Point:
     kind_reason: str = ""
     source: Snapshot | None
     replica: Snapshot | None
+    mirrors: str = ""
+    """The name of Azure's recovery point that it mirrors; it has neither snapshot then."""
+    mirrored_tiers: tuple[Tier, ...] = ()
+    consistency: Consistency | None = None
+    """What a machine's point promises; None for a disk's, which is one moment of it."""
+    consistency_reason: str = ""
+    """Why it promises less than was wanted."""
     manifest: str = ""
     """What the URLs of its manifest begin with: the checksums of what was written into the
     replica for it (`shared.model.manifest`)."""
@@ -76,7 +84,8 @@ class Point:
     @property
     def tiers(self) -> tuple[Tier, ...]:
         held = ((Tier.SNAPSHOT, self.source), (Tier.VAULT, self.replica))
-        return tuple(tier for tier, snapshot in held if snapshot is not None)
+        ours = tuple(tier for tier, snapshot in held if snapshot is not None)
+        return ours or self.mirrored_tiers
 
     @property
     def readable(self) -> Snapshot | None:

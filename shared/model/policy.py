@@ -88,7 +88,8 @@ class Policy:
     time_zone: str = "UTC"
     schedule: Schedule
     instant_restore_days: int = 2
-    consistency: str = "crash"
+    consistency: str = "application"
+    """The most that is wanted of a machine's points (`shared.model.machine.Consistency`)."""
     retention: tuple[RetentionRule, ...]
     checks: Checks = field(default_factory=Checks)
     version: int = 1

@@ -58,7 +58,7 @@ class Transfer:
     refused_bases: tuple[str, ...] = ()
     plan: PlanRef | None = None
     touched: tuple[int, ...] = ()
-    """The numbers of the replica's extents that any of its rounds writes to."""
+    """Where the replica's extents begin that any of its rounds writes to."""
     done_hex: str = "0"
     reached: tuple[tuple[int, int], ...] = ()
     """Of parts under way, `(part, operation)`: all of the part's operations before that one are

@@ -17,7 +17,7 @@ class VaultKind(StrEnum):
     STORAGE = "storage"
     """Our page-blob replicas in a backup storage account."""
     RECOVERY_SERVICES = "recovery-services"
-    """Azure's own vault. Its rules are kept here; its adapter comes later."""
+    """Azure's own: it takes the snapshots and moves the bytes, we drive and mirror it."""
 
 
 class Redundancy(StrEnum):
@@ -30,8 +30,8 @@ class Redundancy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Vault:
-    """`url` is the container that holds the replicas, e.g. `https://acct.blob…/vault`. `region`
-    is empty where nobody said it."""
+    """`url` is the container that holds the replicas, e.g. `https://acct.blob…/vault`, or the
+    resource id of a Recovery Services vault. `region` is empty where nobody said it."""
 
     name: VaultName
     kind: VaultKind

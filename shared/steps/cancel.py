@@ -10,6 +10,7 @@ from shared.model.messages import CancelJob
 from shared.model.transfer import Transfer
 from shared.ports import Ports
 from shared.steps.accepted import Accepted
+from shared.steps.mirroring.cancel import cancel_mirrored
 from shared.steps.transact import the, transact, watch
 
 
@@ -17,8 +18,11 @@ async def cancel_job(ports: Ports, command: CancelJob) -> Accepted:
     """Ends a backup or a check, or asks a restore to end; repeatable. Raises `NotFound`; `Invalid`
     where the job has ended otherwise."""
     item_id, job_id = item_of(command.job_id), command.job_id
-    check_cancellable((await the(ports, item_id, Job, job_id)).record)
+    known = (await the(ports, item_id, Job, job_id)).record
+    check_cancellable(known)
     await watch(ports, item_id)
+    if known.errand and await cancel_mirrored(ports, known):
+        return Accepted(item_id=item_id, job_id=job_id)
 
     async def decide() -> Decision[bool]:
         job, now = await the(ports, item_id, Job, job_id), ports.clock.now()

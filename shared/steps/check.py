@@ -21,7 +21,7 @@ from shared.decide.requests import fingerprint
 from shared.decide.suspicion import suspicion
 from shared.model.disk import Snapshot
 from shared.model.errors import ChainBroken, SourceGone, Transient
-from shared.model.extents import image_of
+from shared.model.extents import image_of, layout_of
 from shared.model.ids import PointId, request_job
 from shared.model.item import Item
 from shared.model.job import Job, Operation
@@ -85,7 +85,7 @@ async def _written_to(ports: Ports, item: Item) -> tuple[Span, ...]:
     that is puts that right by itself (invariant 4)."""
     if item.base is None or item.transferring is not None:
         return ()
-    replica = item.replica_of(item.base.replica.size_bytes)
+    replica = item.replica_of(layout_of(item.base.replica))
     try:
         return await places_of(changed(ports, replica, image_of(item.base.replica)))
     except (ChainBroken, SourceGone):

@@ -13,6 +13,9 @@ from shared.decide.decision import Decision
 from shared.decide.protection import check_not_deleted
 from shared.decide.requests import check_repeat, fingerprint
 from shared.decide.restore import choose_point, restore_job, start_restore, work_of
+from shared.decide.restore_disks import check_target
+from shared.decide.swapping import check_alone
+from shared.model.arm_ids import is_arm_id
 from shared.model.errors import (
     AlreadyExists,
     Conflict,
@@ -25,6 +28,7 @@ from shared.model.inventory import DISCOVERY
 from shared.model.item import Item
 from shared.model.job import Job, Status
 from shared.model.ledger import Insert
+from shared.model.machine import Machine
 from shared.model.messages import (
     BackupNow,
     CancelJob,
@@ -43,10 +47,12 @@ from shared.steps.backup_now import backup_now
 from shared.steps.cancel import cancel_job
 from shared.steps.check import check_now
 from shared.steps.discover import discover
+from shared.steps.mirroring.restore import restore_mirrored
 from shared.steps.protect import protect
 from shared.steps.requests import BACKUP, KINDS, PROTECT, RESTORE, STOP, Request, new_job
 from shared.steps.step import step
 from shared.steps.stopping import stop_protection, undelete_item
+from shared.steps.swapping import check_others, machine_of, restores_of
 from shared.steps.transact import the, transact, watch
 
 __all__ = ["BACKUP", "PROTECT", "RESTORE", "STOP", "Accepted", "accept_restore", "obey"]
@@ -125,6 +131,8 @@ async def _note_refusal(ports: Ports, command: Request, error: VaultlineError) -
 async def accept_restore(ports: Ports, command: Restore) -> Accepted:
     """Finds and pins the point, and records the job that an orchestration then carries out."""
     item = (await the(ports, command.item_id, Item)).record
+    if item.mirrors:
+        return await restore_mirrored(ports, item, command)
     job_id = request_job(item.id, RESTORE, command.request_id)
     accepted = Accepted(item_id=item.id, job_id=job_id, restore=True)
     known = await ports.ledger.get(item.id, Job, job_id)
@@ -132,35 +140,57 @@ async def accept_restore(ports: Ports, command: Restore) -> Accepted:
         return replace(accepted, restore=not known.record.status.ended)
     await watch(ports, item.id)
     await ports.catalog.note_job(job_id, ports.clock.now())
-    await _check_target(ports, item, command)
-    await transact(ports, item.id, lambda: _pin(ports, job_id, command))
+    machine = await _check_target(ports, item, command)
+    await transact(ports, item.id, lambda: _pin(ports, job_id, command, machine))
     return accepted
 
 
-async def _pin(ports: Ports, job_id: JobId, command: Restore) -> Decision[JobId]:
+async def _pin(
+    ports: Ports, job_id: JobId, command: Restore, machine: Machine | None
+) -> Decision[JobId]:
     item = await the(ports, command.item_id, Item)
     check_not_deleted(item.record)
     points = [row async for row in ports.ledger.rows(item.record.id, Point)]
     point = choose_point(points, command)
-    work = work_of(item.record, point.record, job_id, command)
+    work = work_of(item.record, point.record, job_id, command, machine)
+    if work.original and work.machine:
+        check_alone(work.machine, await restores_of(ports, item.record))
     job = restore_job(item.record, job_id, ports.clock.now(), telemetry.trace_id(), to_json(work))
     return start_restore(item, point, replace(job, request=fingerprint(command)))
 
 
-async def _check_target(ports: Ports, item: Item, command: Restore) -> None:
-    if command.target.kind == "original":
-        if not command.target.confirm:
-            raise Invalid(
-                f"a restore to the original overwrites {item.source} and must be confirmed",
-                action="Send it again with `confirm`: true, or restore to an alternate blob.",
-            )
+async def _check_target(ports: Ports, item: Item, command: Restore) -> Machine | None:
+    """The machine that is to be restored in place, or whose disk is, where there is one. Raises
+    `Invalid`, `AlreadyExists`, `SourceGone`."""
+    target = command.target
+    check_target(target, item.source)
+    if target.kind == "original":
+        return await _check_original(ports, item, command)
+    if target.kind == "alternate":
+        await _check_free(ports, DiskUrl(target.url))
+    return None
+
+
+async def _check_original(ports: Ports, item: Item, command: Restore) -> Machine | None:
+    if not command.target.confirm:
+        raise Invalid(
+            f"a restore to the original overwrites {item.source} and must be confirmed",
+            action="Send it again with `confirm`: true, or restore to an alternate blob.",
+        )
+    if not is_arm_id(item.source):
         await ports.disks.state(item.source)
-        return
+        return None
+    machine = await machine_of(ports, item)
+    await check_others(ports, machine, item.id)
+    return machine
+
+
+async def _check_free(ports: Ports, url: DiskUrl) -> None:
     try:
-        await ports.disks.state(DiskUrl(command.target.url))
+        await ports.disks.state(url)
     except SourceGone:
         return
     raise AlreadyExists(
-        f"{command.target.url} exists already",
+        f"{url} exists already",
         action="Restore to a name that does not exist.",
     )

@@ -13,7 +13,14 @@ from shared.decide.decision import Decision
 from shared.decide.rounds import ROUNDS_LIMIT
 from shared.decide.sampling import Sampler
 from shared.decide.suspicion import doubt, look_again, must_look, narrow
-from shared.decide.transfer import audit_again, commit_point, plant_seed, target_of, unwritten
+from shared.decide.transfer import (
+    audit_again,
+    commit_point,
+    plant_seed,
+    source_of,
+    target_of,
+    unwritten,
+)
 from shared.model.disk import DiskState, Snapshot
 from shared.model.errors import (
     Conflict,
@@ -34,11 +41,12 @@ from shared.ports import Ports
 from shared.steps.check import conclude_comparison, heal_point
 from shared.steps.doubt import note_damage, sampled_doubt
 from shared.steps.drafting import compared
-from shared.steps.extents import seal, still_fenced
+from shared.steps.extents import still_fenced
 from shared.steps.failing import fail_backup_transfer
 from shared.steps.keeping import reasons_of
 from shared.steps.listing import Tally
 from shared.steps.policies import policy_of
+from shared.steps.sealing import Seal, seal
 from shared.steps.step import step
 from shared.steps.transact import the, transact
 
@@ -71,7 +79,7 @@ async def commit_transfer(ports: Ports, request: TransferStep) -> Outcome:
         states = await still_fenced(ports, replica, transfer.epoch)
         if again := await _another_round(ports, item, transfer, replica):
             return again
-        sealed = await _seal(ports, transfer, replica, states)
+        sealed = await _seal(ports, item, transfer, replica, states)
     except StaleEpoch:
         return Outcome.NOTHING
     except SourceGone as error:
@@ -181,11 +189,16 @@ async def _conclude(
 
 
 async def _seal(
-    ports: Ports, transfer: Transfer, replica: Image, states: Sequence[DiskState]
+    ports: Ports, item: Item, transfer: Transfer, replica: Image, states: Sequence[DiskState]
 ) -> Snapshot:
-    fenced = list(zip(replica, states, strict=True))
+    as_ = Seal(
+        replica=item.replica,
+        like=source_of(item, transfer),
+        tag=transfer.job_id,
+        unwritten=unwritten(transfer),
+    )
     try:
-        return await seal(ports, fenced, transfer.job_id, unwritten(transfer))
+        return await seal(ports, replica, states, as_)
     except Conflict:
         raise Transient("the replica was written to during the audit; it is repeated") from None
 

@@ -3,15 +3,15 @@
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
-from shared.decide.comparing import coarse, within
+from shared.decide.comparing import coarse
 from shared.decide.decision import Decision
 from shared.model.disk import Snapshot
 from shared.model.errors import ChainBroken, SourceGone
-from shared.model.extents import image_of
+from shared.model.extents import image_of, layout_of
 from shared.model.ids import ItemId, PointId
 from shared.model.ledger import update
 from shared.model.point import Point
-from shared.model.ranges import ChangedRange, Span, merge, subtract
+from shared.model.ranges import ChangedRange, Span, intersect, merge, subtract
 from shared.ports import Ports
 from shared.steps.extents import changed
 from shared.steps.transact import transact
@@ -37,7 +37,7 @@ async def _shares(
     """Whether any of the pages is the same in both: the service says what was written between
     them. Of another replica's snapshot it says nothing, and no page is shared."""
     older, newer = sorted((replica, damaged), key=lambda each: each.id)
-    rest = within(found, min(older.size_bytes, newer.size_bytes))
+    rest = list(intersect(intersect(found, _stretches(older)), _stretches(newer)))
     try:
         async for page in _touched(changed(ports, image_of(newer), image_of(older))):
             rest = list(subtract(rest, page))
@@ -46,6 +46,11 @@ async def _shares(
     except (ChainBroken, SourceGone):
         return False
     return bool(rest)
+
+
+def _stretches(snapshot: Snapshot) -> list[Span]:
+    """Where its disks lie in the image."""
+    return [(seat.start, seat.start + seat.size_bytes) for seat in layout_of(snapshot)]
 
 
 async def places_of(

@@ -20,8 +20,10 @@ from shared.model.messages import (
     RETENTION,
     SNAPSHOT,
     TRANSFER,
+    VAULTS,
     CopyPart,
     ExpirePoints,
+    FollowVault,
     TakeSnapshot,
     TransferStep,
 )
@@ -30,6 +32,7 @@ from shared.steps.commands import obey
 from shared.steps.commit import commit_transfer
 from shared.steps.copy import copy_part
 from shared.steps.fan_out import fan_out
+from shared.steps.mirroring.follow import follow_vault
 from shared.steps.plan import plan_transfer
 from shared.steps.retention import expire_points
 from shared.steps.snapshot import take_snapshot
@@ -111,10 +114,15 @@ async def _retention(ports: Ports, delivery: Delivery) -> Any:
     return await expire_points(ports, from_json(ExpirePoints, delivery.body))
 
 
+async def _vault(ports: Ports, delivery: Delivery) -> Any:
+    return await follow_vault(ports, from_json(FollowVault, delivery.body))
+
+
 _SERVE: dict[str, Callable[[Ports, Delivery], Awaitable[Any]]] = {
     COMMANDS: _command,
     SNAPSHOT: _snapshot,
     TRANSFER: _transfer,
     COPY: _copy,
     RETENTION: _retention,
+    VAULTS: _vault,
 }

@@ -4,7 +4,7 @@ they differ, so may others."""
 from shared import telemetry
 from shared.decide.suspicion import REPLICA_DAMAGED, diff_incomplete, replica_damaged, suspicion
 from shared.model.errors import ErrorDetail, SourceGone
-from shared.model.extents import Image, image_of, piece
+from shared.model.extents import Image, covers, image_of, piece
 from shared.model.ids import ItemId
 from shared.model.ranges import PageRange
 from shared.model.transfer import Transfer
@@ -51,10 +51,11 @@ async def _meaning(
 ) -> ErrorDetail:
     """Where the source holds what it held at the base, it is the replica that is wrong."""
     assert transfer.base is not None
-    if place.end > transfer.base.source.size_bytes:
+    base = image_of(transfer.base.source)
+    if not covers(base, place):
         return diff_incomplete(place)
     try:
-        before = await _read(ports, image_of(transfer.base.source), place)
+        before = await _read(ports, base, place)
     except SourceGone:
         return diff_incomplete(place)
     now = await _read(ports, source, place)

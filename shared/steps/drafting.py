@@ -8,7 +8,7 @@ from shared.decide.copying import plan_increment, plan_region, region_of, straye
 from shared.decide.cost import cost_model
 from shared.model.extents import Image
 from shared.model.plan import Draft, Op, PlanRef
-from shared.model.ranges import FAR, TRANSFER_UNIT_BYTES, PageRange, Span, size_bytes
+from shared.model.ranges import FAR, PageRange, Span, size_bytes
 from shared.ports import Ports
 from shared.steps.extents import allocated, changed
 from shared.steps.listing import Listing, Tally, changes, spans, windows
@@ -81,7 +81,7 @@ async def _around(
 async def write_plan(ports: Ports, url: str, image: Image, work: AsyncIterator[Window]) -> PlanRef:
     """Writes the plan for all windows of the image while they come; where nothing is to be done,
     no plan is written. What the listings raise goes through, and leaves no plan."""
-    draft = Draft(max(image[0].size_bytes, TRANSFER_UNIT_BYTES))
+    draft = Draft([(extent.start, extent.end) for extent in image])
     blocks = _blocks(draft, Coalescer(cost_model(ports.pace)), work)
     first = await anext(blocks, b"")
     if first:

@@ -6,6 +6,7 @@ from shared import telemetry
 from shared.decide.decision import Decision
 from shared.decide.expiry import ask_for_run
 from shared.decide.guard import guard_plan
+from shared.decide.mirroring import plan_mirrored
 from shared.decide.retention import RetentionPlan, plan_deletion, plan_retention
 from shared.model.errors import Invalid
 from shared.model.ids import ItemId, JobId, RequestId, request_job
@@ -29,6 +30,8 @@ async def preview_expiry(ports: Ports, item_id: ItemId) -> RetentionPlan:
 
 async def expiry_plan(ports: Ports, item: Item, points: Iterable[Point]) -> RetentionPlan:
     """What retention does with the item's points now, held back where that looks abnormal."""
+    if item.mirrors:
+        return plan_mirrored(points)
     if item.delete_data:
         return plan_deletion(points)
     policy, now = await policy_of(ports, item.policy), ports.clock.now()

@@ -1,10 +1,9 @@
-"""An image in extents is to the steps one image: here it is fenced, listed, compared and sealed."""
+"""An image in extents is to the steps one image: here it is fenced, listed and compared."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from operator import attrgetter
 
-from shared.model.disk import DiskState, EpochFence, ExtentSnapshot, Snapshot
+from shared.model.disk import DiskState, EpochFence, Snapshot
 from shared.model.errors import AlreadyExists, ChainBroken, SourceGone
 from shared.model.extents import Extent, Image
 from shared.model.ids import Epoch
@@ -102,38 +101,6 @@ def unbroken(fenced: Fenced, base: Image) -> None:
     """Raises `ChainBroken` where an extent that the base knows was missing."""
     if any(extent.start in fenced.fresh for extent in base):
         raise ChainBroken("the replica was missing and has been made anew")
-
-
-async def seal(
-    ports: Ports, fenced: Sequence[tuple[Extent, DiskState]], tag: str, unwritten: Image
-) -> Snapshot:
-    """Snapshots every extent, each only while it is as in its state (invariant 14); of those that
-    nobody has written to since the base, the base's snapshot stands. Raises `Conflict`."""
-    stands = {extent.start: extent.snapshot for extent in unwritten}
-
-    async def one(place: tuple[Extent, DiskState]) -> Snapshot:
-        extent, state = place
-        before = stands.get(extent.start)
-        if before and before.size_bytes == extent.size_bytes:
-            return before
-        return await ports.disks.take_snapshot(extent.url, tag, if_etag=state.etag)
-
-    taken = await side_by_side(fenced, one)
-    return taken[0] if len(taken) == 1 else _sealed([extent for extent, _ in fenced], taken, tag)
-
-
-def _sealed(image: Sequence[Extent], taken: Sequence[Snapshot], tag: str) -> Snapshot:
-    newest = max(taken, key=attrgetter("id"))
-    return Snapshot(
-        disk=image[0].url,
-        id=newest.id,
-        taken_at=newest.taken_at,
-        size_bytes=image[-1].end,
-        chain=taken[0].chain,
-        tag=tag,
-        extents=tuple(ExtentSnapshot(each.id, each.chain) for each in taken),
-        extent_bytes=image[0].size_bytes,
-    )
 
 
 def _local(extent: Extent, range_: PageRange) -> PageRange | None:

@@ -15,6 +15,7 @@ from shared.model.item import Item, ProtectionState
 from shared.model.ledger import update
 from shared.model.policy import Policy
 from shared.ports import DueSlot, Ports
+from shared.steps.mirroring.policies import change_in_vaults
 from shared.steps.transact import transact
 
 READS_AT_ONCE = 16
@@ -61,10 +62,12 @@ async def all_policies(ports: Ports) -> list[Policy]:
     return [policy for _, policy in known if not policy.retired]
 
 
-async def apply_policy(ports: Ports, policy: Policy) -> Applied:
+async def apply_policy(ports: Ports, policy: Policy, *, accept_losses: bool = False) -> Applied:
     """Puts a policy into force, as the next version of what has its name.
 
-    Repeatable: items whose next slot was not entered before a death are entered then.
+    Repeatable: items whose next slot was not entered before a death are entered then. Raises
+    `Invalid` where a Recovery Services vault that has the policy cannot do all of it, and that is
+    not accepted.
     """
     try:
         known = await policy_of(ports, policy.name)
@@ -73,6 +76,7 @@ async def apply_policy(ports: Ports, policy: Policy) -> Applied:
         return Applied(policy=policy, change="created")
     same = replace(policy, version=known.version) == known
     current = known if same else replace(policy, version=known.version + 1)
+    await change_in_vaults(ports, current, accept_losses=accept_losses or same)
     await ports.catalog.put_policy(current)
     moved = (known.schedule, known.time_zone) != (policy.schedule, policy.time_zone)
     items = [item async for item in items_under(ports, policy.name)]

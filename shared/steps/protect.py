@@ -4,9 +4,10 @@ from datetime import datetime
 
 from shared.codec import from_json
 from shared.decide.decision import Decision
-from shared.decide.protection import check_not_deleted, check_region, enter
+from shared.decide.protection import check_not_deleted, enter
 from shared.decide.schedule import next_slot
-from shared.model.errors import AlreadyExists, Invalid, VaultlineError
+from shared.model.arm_ids import is_machine_id
+from shared.model.errors import Invalid, VaultlineError
 from shared.model.extents import extent_bytes_for
 from shared.model.ids import (
     DiskUrl,
@@ -19,20 +20,20 @@ from shared.model.ids import (
     item_of,
     request_job,
 )
-from shared.model.inventory import DISCOVERY, KnownDisk
+from shared.model.inventory import DISCOVERY
 from shared.model.item import Item, ProtectionState, Seed
 from shared.model.job import Job
 from shared.model.messages import Protect
 from shared.model.point import Point
 from shared.model.restore import RestoreWork
+from shared.model.vault import Vault, VaultKind
 from shared.ports import DueSlot, Ports
 from shared.steps.accepted import Accepted
+from shared.steps.claiming import claim_source, let_go
+from shared.steps.mirroring.protect import check_nowhere_else, protect_mirrored
 from shared.steps.policies import policy_on_offer
 from shared.steps.requests import PROTECT, RESTORE, done_job
 from shared.steps.transact import still, transact
-
-SOURCE_REGION = ""
-"""A page blob does not tell its region; sources that do will say it here."""
 
 
 async def protect(ports: Ports, command: Protect) -> Accepted:
@@ -42,18 +43,23 @@ async def protect(ports: Ports, command: Protect) -> Accepted:
     mended by the message coming again. The claim comes before the item, so that no two items
     protect one disk (invariant 18). A disk that one of our restores made goes on incrementally.
     """
+    vault = await ports.catalog.vault(VaultName(command.vault))
+    if vault.kind is VaultKind.RECOVERY_SERVICES:
+        return await protect_mirrored(ports, command, vault)
     disk = await ports.disks.state(DiskUrl(command.source))
-    item = await _wanted(ports, command, disk.size_bytes)
+    if is_machine_id(command.source):
+        await check_nowhere_else(ports, await ports.machines.state(DiskUrl(command.source)))
+    item = await _wanted(ports, command, vault, disk.size_bytes)
     job_id = request_job(item.id, PROTECT, command.request_id)
     await _check_alive(ports, item.id, job_id)
     await ports.catalog.note_item(item.id)
     await ports.catalog.note_job(job_id, item.protected_at)
-    await _claim(ports, item, disk.size_bytes)
+    await claim_source(ports, item, disk.size_bytes)
     try:
         slot = await transact(ports, item.id, lambda: _enter(ports, item, command, job_id))
     except VaultlineError as error:
         if not error.transient:
-            await _let_go(ports, item)
+            await let_go(ports, item)
         raise
     await ports.due.put_slot(DueSlot(item=item.id, slot=slot))
     return Accepted(item_id=item.id, job_id=job_id)
@@ -76,7 +82,7 @@ async def _enter(ports: Ports, item: Item, command: Protect, job_id: JobId) -> D
     return enter(row, item, done_job(item.id, job_id, command, ports.clock.now()))
 
 
-async def _wanted(ports: Ports, command: Protect, size_bytes: int) -> Item:
+async def _wanted(ports: Ports, command: Protect, vault: Vault, size_bytes: int) -> Item:
     """The item as the command wants it. Raises `NotFound`; `Invalid` where its id or vault may
     not be."""
     source, now = DiskUrl(command.source), ports.clock.now()
@@ -84,8 +90,6 @@ async def _wanted(ports: Ports, command: Protect, size_bytes: int) -> Item:
     if item_id == DISCOVERY:
         raise Invalid(f"'{item_id}' is not free: discoveries' jobs are listed under it")
     policy = await policy_on_offer(ports, PolicyName(command.policy))
-    vault = await ports.catalog.vault(VaultName(command.vault))
-    check_region(vault, SOURCE_REGION)
     return Item(
         id=item_id,
         source=source,
@@ -93,6 +97,7 @@ async def _wanted(ports: Ports, command: Protect, size_bytes: int) -> Item:
         vault=vault.name,
         replica=DiskUrl(f"{vault.url}/{item_id}/{digest(command.request_id)}"),
         extent_bytes=extent_bytes_for(size_bytes, vault.extent_bytes),
+        luns=command.disks,
         state=ProtectionState.INITIAL_BACKUP_PENDING,
         protected_at=now,
         first_slot=next_slot(policy.schedule, policy.time_zone, now),
@@ -100,33 +105,11 @@ async def _wanted(ports: Ports, command: Protect, size_bytes: int) -> Item:
     )
 
 
-async def _claim(ports: Ports, item: Item, size_bytes: int) -> None:
-    """Raises `AlreadyExists` where another item protects the source, by whatever policy."""
-    wanted = KnownDisk(
-        url=item.source, size_bytes=size_bytes, registered_at=item.protected_at, item=item.id
-    )
-    owner = await ports.inventory.claim(wanted)
-    if owner == item.id:
-        return
-    known = await still(ports, owner)
-    under = f", under policy {known.policy}" if known else ", whose protection has begun"
-    raise AlreadyExists(
-        f"{item.source} belongs to item {owner} already{under}; it cannot be under policy "
-        f"{item.policy} as item {item.id}, too",
-        code="SourceProtected",
-        action=f"Use item {owner}, or delete it first: `vaultline stop {owner} --delete-data`.",
-    )
-
-
-async def _let_go(ports: Ports, item: Item) -> None:
-    """Takes a claim back that came to nothing: the item's row is another disk's, or is none."""
-    known = await still(ports, item.id)
-    if known is None or known.source != item.source:
-        await ports.inventory.release(item.source, item.id)
-
-
 async def _seed_of(ports: Ports, source: DiskUrl) -> Seed | None:
-    """The restored point that this disk began as, if one of our restores made it."""
+    """The restored point that this disk began as, if one of our restores made it. A machine's
+    disks are told apart by their seats."""
+    if is_machine_id(source):
+        return None
     for snapshot in reversed(await ports.disks.snapshots(source)):
         if f".{RESTORE}-" not in snapshot.tag:
             continue
@@ -134,7 +117,9 @@ async def _seed_of(ports: Ports, source: DiskUrl) -> Seed | None:
         if row is None or not row.record.detail:
             continue
         work = from_json(RestoreWork, row.record.detail)
+        if work.original or work.target != source:
+            continue  # what the original held before it was restored
         point = await ports.ledger.get(row.record.item_id, Point, work.point)
-        if work.target == source and point is not None and point.record.replica is not None:
+        if point is not None and point.record.replica is not None:
             return Seed(point=work.point, source=snapshot, vault_copy=point.record.replica)
     return None

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from shared import telemetry
 from shared.decide.decision import Decision
+from shared.decide.errands import push_errand
 from shared.decide.posting import slot_message
 from shared.decide.reconcile import (
     Finding,
@@ -34,6 +35,7 @@ from shared.ports import Ports, Watch
 from shared.steps.accepted import Accepted
 from shared.steps.discover import resume_discoveries
 from shared.steps.failing import fail_backup_snapshot, fail_backup_transfer
+from shared.steps.mirroring.ending import fail_mirrored
 from shared.steps.policies import policy_of
 from shared.steps.restore import RestoreStep, fail_restore
 from shared.steps.step import step
@@ -97,6 +99,8 @@ async def _post_leftovers(ports: Ports, watch: Watch) -> None:
 
 async def _under_way(ports: Ports, item: Versioned[Item]) -> UnderWay:
     id_, its = item.record.id, item.record
+    if its.mirrors:
+        return await _mirrored_work(ports, item)
     next_snapshot = its.snapshotting or next(iter(its.queued), None)
     restores = [await ports.ledger.get(id_, Job, job) for job in its.restoring]
     checking = [job for job in its.checks if job != its.transferring]
@@ -109,6 +113,20 @@ async def _under_way(ports: Ports, item: Versioned[Item]) -> UnderWay:
         snapshot=await ports.ledger.get(id_, Job, next_snapshot) if next_snapshot else None,
         restores=tuple(row for row in restores if row),
         checks=tuple(row for row in checks if row),
+    )
+
+
+async def _mirrored_work(ports: Ports, item: Versioned[Item]) -> UnderWay:
+    """What its vault carries out; a backup that waits has its turn once nothing else is done to
+    the item."""
+    its = item.record
+    held = (its.snapshotting, *its.restoring, *its.following)
+    rows = [await ports.ledger.get(its.id, Job, job) for job in held if job]
+    waits = its.queued[0] if its.queued and not (its.snapshotting or its.following) else None
+    return UnderWay(
+        item=item,
+        snapshot=await ports.ledger.get(its.id, Job, waits) if waits else None,
+        mirrored=tuple(row for row in rows if row),
     )
 
 
@@ -135,6 +153,8 @@ def _push(ports: Ports, work: UnderWay, finding: Finding) -> Decision[None]:
             return push_transfer(work.item.record, transfer, now)
         case Finding(Need.SNAPSHOT, job) if job:
             return push_snapshot(job, now)
+        case Finding(Need.VAULT, job) if job:
+            return push_errand(job, now)
         case Finding(Need.RESTORE, job) if job:
             return push_restore(job, now)
         case Finding(Need.EXPIRY):
@@ -151,6 +171,8 @@ async def _give_up(ports: Ports, work: UnderWay, finding: Finding) -> None:
     )
     if finding.transfer:
         await fail_backup_transfer(ports, item_id, finding.transfer.record, error)
+    elif finding.need is Need.VAULT and job:
+        await fail_mirrored(ports, job.record, error)
     elif finding.need is Need.SNAPSHOT and job:
         await fail_backup_snapshot(ports, item_id, job.record.id, error)
     elif job:
@@ -159,8 +181,9 @@ async def _give_up(ports: Ports, work: UnderWay, finding: Finding) -> None:
 
 async def _missed_slot(ports: Ports, item: Item) -> bool:
     """Whether the latest slot has no job although it was started: its message was lost before
-    anybody claimed it. It is sent once more."""
-    if item.state is ProtectionState.PROTECTION_STOPPED:
+    anybody claimed it. It is sent once more. A mirrored item's vault does not wait for messages:
+    its backups are found by looking."""
+    if item.mirrors or item.state is ProtectionState.PROTECTION_STOPPED:
         return False
     policy = await policy_of(ports, item.policy)
     slot = latest_slot(policy.schedule, policy.time_zone, ports.clock.now())

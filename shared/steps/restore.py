@@ -15,15 +15,15 @@ same lease.
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import uuid4
 
 from shared import telemetry
 from shared.codec import from_json, to_json
 from shared.decide.copying import plan_audit, plan_whole
 from shared.decide.decision import Decision
-from shared.decide.restore import end_restore, safety_point
+from shared.decide.restore import end_restore
 from shared.decide.sampling import Sampler
-from shared.model.disk import Snapshot
 from shared.model.errors import (
     AlreadyExists,
     Cancelled,
@@ -36,21 +36,33 @@ from shared.model.extents import image_of
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job, Status
-from shared.model.ledger import Insert, update
+from shared.model.ledger import update
 from shared.model.plan import OP_BYTES, PageOp, PlanRef, decode_index, decode_ops
 from shared.model.point import Point
-from shared.model.restore import COPY, HAND_OVER, PREPARE, VERIFY, RestoreWork
+from shared.model.restore import (
+    COPY,
+    HAND_OVER,
+    PREPARE,
+    VERIFY,
+    RestoreDisk,
+    RestoreWork,
+)
 from shared.ports import Ports
 from shared.steps.doubt import first_difference
 from shared.steps.drafting import Compare, Window, compared, differing, write_plan
 from shared.steps.executor import Errand, Stretch, carry_out
 from shared.steps.extents import changed
+from shared.steps.handing_over import hand_over, keep_what_is_there, take_no_further
 from shared.steps.listing import Tally, changes
 from shared.steps.plan import plans_of
+from shared.steps.side_by_side import side_by_side
 from shared.steps.step import step
+from shared.steps.swapping import unclaim_restored
 from shared.steps.transact import the, transact
 
 ROUNDS_LIMIT = 4
+PATIENCE = timedelta(days=2)
+"""What the service has not done by then is given up like other work that is stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,52 +78,33 @@ class RestoreStep:
 
 @step("prepare target")
 async def prepare_target(ports: Ports, request: RestoreStep) -> None:
-    """Leases the target, so that nobody else writes to it. Raises `TargetBusy`, `SourceGone`."""
+    """Leases the targets, so that nobody else writes to them; those that are new are made. Raises
+    `TargetBusy`, `SourceGone`; `Deferred`."""
     work = await _wanted_work(ports, request)
-    if work.original:
+    if work.filled:
+        return
+    if work.overwrites:
         await ports.images.lease(work.target, work.lease_id)
-        await _keep_what_is_there(ports, request, work)
-    else:
-        await _make_target(ports, request, work)
+    if work.original and work.safety is None:
+        await keep_what_is_there(ports, request.item_id, request.job_id)
+    if not work.overwrites:
+        await side_by_side(work.targets, lambda disk: _make(ports, request, work, disk))
     await _moved_on(ports, request, lambda job: _tasks(job, PREPARE, COPY, ports))
 
 
-async def _keep_what_is_there(ports: Ports, request: RestoreStep, work: RestoreWork) -> None:
-    """The disk as it is becomes a point of its own before anything is overwritten."""
-    if work.safety is not None:
-        return
-    snapshot = await _tagged(ports, work, request.job_id)
-
-    async def decide() -> Decision[None]:
-        job = await the(ports, request.item_id, Job, request.job_id)
-        fresh = from_json(RestoreWork, job.record.detail)
-        if fresh.safety is not None:
-            return Decision(None)
-        noted = replace(job.record, detail=to_json(replace(fresh, safety=snapshot)))
-        return Decision(None, (update(job, noted), Insert(safety_point(noted, snapshot))))
-
-    await transact(ports, request.item_id, decide)
-
-
-async def _tagged(ports: Ports, work: RestoreWork, tag: str) -> Snapshot:
-    """The target's snapshot under this tag: taken by an earlier try, or now."""
-    for snapshot in await ports.disks.snapshots(work.target):
-        if snapshot.tag == tag:
-            return snapshot
-    return await ports.disks.take_snapshot(work.target, tag)
-
-
-async def _make_target(ports: Ports, request: RestoreStep, work: RestoreWork) -> None:
+async def _make(ports: Ports, request: RestoreStep, work: RestoreWork, disk: RestoreDisk) -> None:
+    tag, traits = request.job_id, disk.traits
+    region = traits.region if work.original else ""  # in place of another, so where that lies
     try:
-        await ports.images.create(work.target, work.source.size_bytes, tag=request.job_id)
+        await ports.images.create(disk.url, disk.size_bytes, tag, traits, region)
     except AlreadyExists:
-        state = await ports.disks.state(work.target)
+        state = await ports.disks.state(disk.url)
         if state.tag != request.job_id:
             raise TargetBusy(
-                f"{work.target} exists already",
+                f"{disk.url} exists already",
                 action="Restore to a name that does not exist, or delete what is there.",
             ) from None
-    await ports.images.lease(work.target, work.lease_id)
+    await ports.images.lease(disk.url, work.lease_id)
 
 
 @step("plan restore")
@@ -123,19 +116,25 @@ async def plan_restore(ports: Ports, request: RestoreStep) -> PlanRef | None:
     parts are being copied by. Raises when the rounds do not end.
     """
     work = await _wanted_work(ports, request)
+    if work.filled:
+        return None
     if request.round >= ROUNDS_LIMIT:
         raise VaultlineError(
             f"after {request.round} rounds {work.target} still differs from point {work.point}",
             code="AuditFailed",
         )
     item = (await the(ports, request.item_id, Item)).record
-    state = await ports.images.lease(work.target, work.lease_id)
-    if state.size_bytes != work.source.size_bytes:
-        await ports.images.resize(state, work.source.size_bytes, work.fence)
+    await side_by_side(work.targets, lambda disk: _fit(ports, work, disk))
     name = plans_of(item.replica, f"{request.job_id}/{request.round}-{uuid4().hex}")
     plan = await _write(ports, item, work, request, name)
     await _note_plan(ports, request, plan)
     return plan if plan.ops else None
+
+
+async def _fit(ports: Ports, work: RestoreWork, disk: RestoreDisk) -> None:
+    state = await ports.images.lease(disk.url, work.lease_id)
+    if state.size_bytes != disk.size_bytes:
+        await ports.images.resize(state, disk.size_bytes, work.fence)
 
 
 async def _note_plan(ports: Ports, request: RestoreStep, plan: PlanRef) -> None:
@@ -153,7 +152,7 @@ async def _write(
     """The plan, written to `url` or to one like it."""
     if request.round:
         return await _write_audit(ports, work, request, url)
-    if work.original:
+    if work.overwrites:
         plan = await _write_differing(ports, item, work, f"{url}-differing")
         if plan is not None:
             # Where nothing is to be done by what the service says, it is audited at once.
@@ -169,7 +168,7 @@ async def _write_audit(ports: Ports, work: RestoreWork, request: RestoreStep, ur
     plan = await _write_compared(ports, work, url, plan_audit, sampler)
     if plan.ops:
         return plan
-    place = await first_difference(ports, image_of(work.source), work.image, sampler.chosen)
+    place = await first_difference(ports, work.wanted, work.image, sampler.chosen)
     if place is None:
         return plan
     message = f"the restored disk differs from point {work.point} at {place}: it is copied whole"
@@ -181,7 +180,7 @@ async def _write_compared(
     ports: Ports, work: RestoreWork, url: str, compare: Compare, sampler: Sampler | None = None
 ) -> PlanRef:
     """By what is allocated in the point and in the target; the sampler sees what both have."""
-    windows = compared(ports, Tally(), image_of(work.source), work.image, compare)
+    windows = compared(ports, Tally(), work.wanted, work.image, compare)
     return await write_plan(ports, url, work.image, _shown(windows, sampler))
 
 
@@ -264,24 +263,58 @@ async def _part(ports: Ports, plan: PlanRef, number: int) -> list[PageOp]:
 
 @step("finish restore")
 async def finish_restore(ports: Ports, request: RestoreStep) -> None:
-    """Snapshots a new disk, so that its own protection can go on from there; lets everything go."""
-    work = await _work(ports, request)
-    if not work.original:
-        await _tagged(ports, work, request.job_id)
-    await _moved_on(ports, request, lambda job: _tasks(job, VERIFY, HAND_OVER, ports))
-    await _let_go(ports, request, work, None)
+    """Hands over what was restored: to a machine, or to a protection of its own, which goes on
+    from there; lets everything go. Raises `Cancelled`; `Deferred`."""
+    work = await _note_filled(ports, request)
+    if work is not None:
+        await hand_over(ports, request.item_id, request.job_id, work)
+        await _let_go(ports, request, work, None)
+
+
+async def _note_filled(ports: Ports, request: RestoreStep) -> RestoreWork | None:
+    """The work, from here on nothing but handed over; None where it has ended. What is to become
+    a machine's is not, where somebody wanted it to end before."""
+
+    async def decide() -> Decision[RestoreWork | None]:
+        row = await the(ports, request.item_id, Job, request.job_id)
+        work = from_json(RestoreWork, row.record.detail)
+        if row.record.status.ended:
+            return Decision(None)
+        if work.filled:
+            return Decision(work)
+        if work.machine and row.record.status is Status.CANCELLING:
+            raise _cancelled(row.record)
+        filled = replace(work, filled=True)
+        noted = replace(row.record, detail=to_json(filled), attempts=0)
+        return Decision(filled, (update(row, _tasks(noted, VERIFY, HAND_OVER, ports)),))
+
+    return await transact(ports, request.item_id, decide)
 
 
 @step("fail restore")
 async def fail_restore(ports: Ports, request: RestoreStep, error: VaultlineError) -> None:
-    """Ends the job with its reason; lease and pin go, the safety point stays."""
-    await _let_go(ports, request, await _work(ports, request), error)
+    """Ends the job with its reason; lease and pin go, the safety point stays. A machine that was
+    switched off for it runs again. Raises `Deferred`."""
+    job = (await the(ports, request.item_id, Job, request.job_id)).record
+    work = from_json(RestoreWork, job.detail)
+    if not job.status.ended:
+        await take_no_further(ports, work)
+        await unclaim_restored(ports, request.item_id, work)
+    await _let_go(ports, request, work, error)
+
+
+@step("note that a restore waits")
+async def note_wait(ports: Ports, request: RestoreStep) -> None:
+    """What waits for the service moves, for a while: nobody takes it for stuck."""
+    job = (await the(ports, request.item_id, Job, request.job_id)).record
+    if ports.clock.now() - job.started_at < PATIENCE:
+        await _moved_on(ports, request, lambda job: job)
 
 
 async def _let_go(
     ports: Ports, request: RestoreStep, work: RestoreWork, error: VaultlineError | None
 ) -> None:
-    await ports.images.release(work.target, work.lease_id)
+    await side_by_side(work.targets, lambda disk: ports.images.release(disk.url, work.lease_id))
     item = (await the(ports, request.item_id, Item)).record
     await ports.plans.delete(plans_of(item.replica, f"{request.job_id}/"))
 
@@ -295,21 +328,21 @@ async def _let_go(
     await transact(ports, request.item_id, decide)
 
 
-async def _work(ports: Ports, request: RestoreStep) -> RestoreWork:
-    job = await the(ports, request.item_id, Job, request.job_id)
-    return from_json(RestoreWork, job.record.detail)
-
-
 async def _wanted_work(ports: Ports, request: RestoreStep) -> RestoreWork:
-    """The same, where it is still to be done. Raises `Cancelled`: a job that has ended holds no
-    lease any more, and must not take it again."""
+    """The job's work, where it is still to be done. Raises `Cancelled`: a job that has ended holds
+    no lease any more, and must not take it again."""
     job = (await the(ports, request.item_id, Job, request.job_id)).record
-    if job.status is Status.CANCELLING or job.status.ended:
-        raise Cancelled(
-            f"restore {job.id} was cancelled on request",
-            action="What its target holds is unfinished: restore again, or delete a new target.",
-        )
-    return from_json(RestoreWork, job.detail)
+    work = from_json(RestoreWork, job.detail)
+    if job.status.ended or (job.status is Status.CANCELLING and not work.filled):
+        raise _cancelled(job)
+    return work
+
+
+def _cancelled(job: Job) -> Cancelled:
+    return Cancelled(
+        f"restore {job.id} was cancelled on request",
+        action="What its target holds is unfinished: restore again, or delete a new target.",
+    )
 
 
 def _tasks(job: Job, done: str, begun: str, ports: Ports) -> Job:

@@ -18,7 +18,7 @@ from shared.decide.retention import Mark, RetentionDecision, RetentionPlan
 from shared.model.disk import Snapshot
 from shared.model.errors import Conflict
 from shared.model.extents import image_of
-from shared.model.ids import ItemId, JobId
+from shared.model.ids import ItemId, JobId, item_of
 from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.ledger import Delete, Versioned, update
@@ -29,8 +29,10 @@ from shared.model.restore import RestoreWork
 from shared.model.transfer import Transfer
 from shared.ports import Ports
 from shared.steps.expiry import expiry_plan
+from shared.steps.mirroring.points import expire_mirrored
 from shared.steps.plan import plans_of
 from shared.steps.policies import policy_of
+from shared.steps.seats import clear_seats
 from shared.steps.side_by_side import side_by_side
 from shared.steps.step import step
 from shared.steps.transact import the, transact
@@ -48,7 +50,9 @@ class Expired:
 async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
     """One retention run; repeatable, and safe beside backups and restores. Raises `NotFound`."""
     item = (await the(ports, request.item_id, Item)).record
-    disks = [item.source, *[extent.url for extent in item.largest_replica]]
+    if item.mirrors:
+        return Expired(points=await expire_mirrored(ports, item))
+    disks = [item.source, *item.former, *[extent.url for extent in item.largest_replica]]
     snapshots = list(chain.from_iterable(await side_by_side(disks, ports.disks.snapshots)))
     plans = await ports.plans.urls(plans_of(item.replica))
     manifests = await ports.plans.urls(manifest_of(item.replica))
@@ -129,10 +133,11 @@ async def _release(
         for snapshot in snapshots
         if (snapshot.disk, snapshot.id) not in held
         and snapshot.tag not in busy
-        and _ours(item, snapshot)
+        and await _ours(ports, item, snapshot)
     ]
     for snapshot in orphans:
         await ports.disks.delete_snapshot(snapshot)
+    await clear_seats(ports, item, {url for url, _ in held})
     return len(orphans)
 
 
@@ -141,10 +146,20 @@ def _read_by(item: Item, points: Iterable[Point]) -> Set[JobId]:
     return item.jobs_at_work | {pin for each in points for pin in each.pins}
 
 
-def _ours(item: Item, snapshot: Snapshot) -> bool:
+async def _ours(ports: Ports, item: Item, snapshot: Snapshot) -> bool:
     """Taken for this item; or the start of a restored disk whose protection has moved on."""
-    spent_seed = snapshot.disk == item.source and ".restore-" in snapshot.tag and not item.seed
-    return snapshot.tag.startswith(f"{item.id}.") or (spent_seed and item.base is not None)
+    if snapshot.tag.startswith(f"{item.id}."):
+        return True
+    moved_on = item.base is not None and not item.seed
+    restored = snapshot.disk == item.source and ".restore-" in snapshot.tag
+    return restored and moved_on and not await _is_of_an_original(ports, snapshot)
+
+
+async def _is_of_an_original(ports: Ports, snapshot: Snapshot) -> bool:
+    """Whether it is what a disk held before a restore came in its place: a point of the item that
+    had the disk then."""
+    row = await ports.ledger.get(item_of(snapshot.tag), Job, snapshot.tag)
+    return row is not None and from_json(RestoreWork, row.record.detail).original
 
 
 async def _held(ports: Ports, item: Item, points: Iterable[Point]) -> set[tuple[str, str]]:
@@ -160,10 +175,12 @@ async def _held(ports: Ports, item: Item, points: Iterable[Point]) -> set[tuple[
     if item.base and not item.delete_data:
         held += [item.base.source, item.base.replica]
     if item.seed:
-        held += [item.seed.source]
+        held += [item.seed.source, item.seed.vault_copy]
     held += await _read_now(ports, item)
-    images = [image_of(snapshot) for snapshot in held if snapshot]
-    return {(extent.url, extent.snapshot.id) for image in images for extent in image}
+    snapshots = [snapshot for snapshot in held if snapshot]
+    extents = chain.from_iterable(image_of(snapshot) for snapshot in snapshots)
+    moments = {(str(each.disk), each.id) for each in snapshots if each.members}
+    return {(str(extent.url), extent.snapshot.id) for extent in extents} | moments
 
 
 async def _read_now(ports: Ports, item: Item) -> list[Snapshot]:

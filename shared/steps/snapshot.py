@@ -1,20 +1,34 @@
 """The step behind `snapshot`: claims the item's one place, takes the source snapshot."""
 
+from dataclasses import replace
+from datetime import timedelta
 from enum import StrEnum
 
 from shared import telemetry
 from shared.decide.backup import Claim, claim_snapshot, new_backup, record_snapshot
 from shared.decide.decision import Decision
+from shared.decide.errands import claim_backup
+from shared.decide.machine import seated
+from shared.decide.mirroring import keeps_slots
+from shared.model.arm_ids import is_machine_id
+from shared.model.deferral import Deferred
 from shared.model.disk import Snapshot
 from shared.model.errors import VaultlineError
 from shared.model.item import Item
 from shared.model.job import Job, Status
+from shared.model.ledger import update
+from shared.model.machine import RestorePoint
 from shared.model.messages import TakeSnapshot
 from shared.ports import Ports
 from shared.steps.failing import fail_backup_snapshot
 from shared.steps.keeping import reasons_of_snapshot
+from shared.steps.machine_point import take_machine_point
+from shared.steps.policies import policy_of
 from shared.steps.step import step
 from shared.steps.transact import the, transact, watch
+
+PATIENCE = timedelta(days=1)
+"""A snapshot that the service has not ready by then is given up like other work that is stuck."""
 
 
 class Outcome(StrEnum):
@@ -23,6 +37,7 @@ class Outcome(StrEnum):
     TRANSFERRING = "transfer started"
     SKIPPED = "transfer skipped"
     WAITING = "waits for its turn"
+    FOLLOWED = "its vault takes it"
     FAILED = "failed"
     NOTHING = "nothing to do"
 
@@ -39,10 +54,13 @@ async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
         return Outcome.WAITING
     if claim is Claim.NOTHING:
         return Outcome.NOTHING
+    if claim is Claim.FOLLOW:
+        return Outcome.FOLLOWED
     try:
         snapshot = await _snapshot(ports, request, search=claim is Claim.RESUME)
     except VaultlineError as error:
         if error.transient:
+            await _note_wait(ports, request, error)
             raise
         await fail_backup_snapshot(ports, request.item_id, request.job_id, error)
         return Outcome.FAILED
@@ -52,12 +70,21 @@ async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
 async def _claim(ports: Ports, new: Job) -> Decision[Claim]:
     item = await the(ports, new.item_id, Item)
     job = await ports.ledger.get(new.item_id, Job, new.id)
-    return claim_snapshot(item, job, new, ports.clock.now())
+    now = ports.clock.now()
+    if not item.record.mirrors:
+        return claim_snapshot(item, job, new, now)
+    if new.slot and not keeps_slots(await policy_of(ports, item.record.policy), now.date()):
+        return Decision(Claim.NOTHING)
+    return claim_backup(item, job, new, now)
 
 
-async def _snapshot(ports: Ports, request: TakeSnapshot, *, search: bool) -> Snapshot:
-    """The job's snapshot: the one it took before it died, or a new one."""
+async def _snapshot(
+    ports: Ports, request: TakeSnapshot, *, search: bool
+) -> Snapshot | RestorePoint:
+    """The job's snapshot, or restore point: the one it took before it died, or a new one."""
     item = (await the(ports, request.item_id, Item)).record
+    if is_machine_id(item.source):
+        return await take_machine_point(ports, item, request.job_id)
     if search:
         for snapshot in await ports.disks.snapshots(item.source):
             if snapshot.tag == request.job_id:
@@ -65,10 +92,28 @@ async def _snapshot(ports: Ports, request: TakeSnapshot, *, search: bool) -> Sna
     return await ports.disks.take_snapshot(item.source, request.job_id)
 
 
-async def _record(ports: Ports, request: TakeSnapshot, snapshot: Snapshot) -> Outcome:
+async def _note_wait(ports: Ports, request: TakeSnapshot, error: VaultlineError) -> None:
+    """What waits for the service moves, for a day: nobody takes it for stuck."""
+    if not isinstance(error, Deferred):
+        return
+
+    async def decide() -> Decision[None]:
+        job, now = await the(ports, request.item_id, Job, request.job_id), ports.clock.now()
+        if job.record.status.ended or now - job.record.started_at > PATIENCE:
+            return Decision(None)
+        waiting = replace(job.record, progressed_at=now, attempts=0)
+        return Decision(None, (update(job, waiting),))
+
+    await transact(ports, request.item_id, decide)
+
+
+async def _record(ports: Ports, request: TakeSnapshot, taken: Snapshot | RestorePoint) -> Outcome:
     async def decide() -> Decision[Status]:
         item = await the(ports, request.item_id, Item)
         job = await the(ports, request.item_id, Job, request.job_id)
+        snapshot = taken
+        if isinstance(snapshot, RestorePoint):
+            item, job, snapshot = seated(item, job, snapshot)
         reasons = await reasons_of_snapshot(ports, item.record, job.record, snapshot)
         return record_snapshot(item, job, snapshot, reasons, ports.clock.now())
 

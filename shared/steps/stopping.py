@@ -10,6 +10,7 @@ from shared.model.job import Job
 from shared.model.messages import StopProtection, Undelete
 from shared.ports import DueSlot, Ports
 from shared.steps.accepted import Accepted
+from shared.steps.mirroring.stop import stop_mirrored, undelete_mirrored
 from shared.steps.requests import STOP, UNDELETE, done_job
 from shared.steps.transact import the, transact, watch
 
@@ -20,9 +21,10 @@ LOOK_AGAIN = timedelta(hours=1)
 async def stop_protection(ports: Ports, command: StopProtection) -> Accepted:
     """No more backups. The points stay; deleted ones, for a while (invariant 19)."""
     item_id, now = command.item_id, ports.clock.now()
+    if (await the(ports, item_id, Item)).record.mirrors:
+        return await stop_mirrored(ports, command)
     job_id = request_job(item_id, STOP, command.request_id)
     grace = timedelta(days=ports.pace.soft_delete_days) if command.delete_data else None
-    await the(ports, item_id, Item)
     await watch(ports, item_id)
     await ports.catalog.note_job(job_id, now)
     if grace is not None:
@@ -41,6 +43,8 @@ async def stop_protection(ports: Ports, command: StopProtection) -> Accepted:
 
 async def undelete_item(ports: Ports, command: Undelete) -> Accepted:
     """Brings a soft-deleted item back, whole; its protection stays stopped."""
+    if (await the(ports, command.item_id, Item)).record.mirrors:
+        return await undelete_mirrored(ports, command)
     job_id = request_job(command.item_id, UNDELETE, command.request_id)
     await ports.catalog.note_job(job_id, ports.clock.now())
 
@@ -62,6 +66,8 @@ async def delete_when_due(ports: Ports, item: Item) -> None:
     the deletion is due again until the item is gone.
     """
     now = ports.clock.now()
+    if item.mirrors:  # its vault deletes, by its own clock
+        return
     if item.delete_after is None or item.delete_after > now:
         return
     await watch(ports, item.id)

@@ -20,6 +20,7 @@ from shared.model.ledger import TRANSACTION_ROWS
 from shared.model.messages import Outgoing
 from shared.model.policy import Policy
 from shared.ports import DueSlot, Ports, SlotMove, Watch
+from shared.steps.mirroring.again import look_after
 from shared.steps.policies import policy_of
 from shared.steps.side_by_side import side_by_side
 from shared.steps.step import step
@@ -86,6 +87,8 @@ async def _active_item(ports: Ports, id_: ItemId) -> Item | None:
     row = await ports.ledger.get(id_, Item)
     if row is None:
         return None
+    if row.record.mirrors:
+        await look_after(ports, row.record)
     if row.record.state is ProtectionState.PROTECTION_STOPPED:
         await delete_when_due(ports, row.record)
         return None

@@ -31,17 +31,19 @@ class VaultUse:
 
 @dataclass(frozen=True, kw_only=True)
 class WantedVault:
-    """A storage vault as somebody asks for it; None leaves what is known, or the default."""
+    """A vault as somebody asks for it; None leaves what is known, or the default."""
 
     name: VaultName
     url: str
+    kind: VaultKind = VaultKind.STORAGE
     region: str | None = None
     redundancy: Redundancy | None = None
     extent_bytes: int | None = None
 
 
 async def make_vault(ports: Ports, wanted: WantedVault) -> Vault:
-    """The vault with its container, made unless it exists; repeatable.
+    """The vault with its container, or the Recovery Services vault, made unless it exists;
+    repeatable. Raises `Deferred` until a Recovery Services vault is there.
 
     Region and redundancy may change until it holds an item; the size of its extents at any time,
     for replicas yet to be made. Raises `AlreadyExists` where it lies
@@ -56,14 +58,34 @@ async def make_vault(ports: Ports, wanted: WantedVault) -> Vault:
         raise AlreadyExists(f"vault '{known.name}' lies in {known.url} already")
     if known is not None and replace(known, extent_bytes=vault.extent_bytes) != vault:
         await _check_unused(ports, known, "is fixed in its region and redundancy")
-    await _make_container(ports, vault)
+    if vault.kind is VaultKind.RECOVERY_SERVICES:
+        _check_place(vault)
+        await ports.recovery.make(vault)
+    else:
+        await _make_container(ports, vault)
     if known != vault:
         await ports.catalog.put_vault(vault)
     return vault
 
 
 def _new_vault(wanted: WantedVault, now: datetime) -> Vault:
-    return Vault(name=wanted.name, kind=VaultKind.STORAGE, url=wanted.url, created_at=now)
+    """Azure's own keep what they hold in another region, too, unless somebody says otherwise."""
+    mirrored = wanted.kind is VaultKind.RECOVERY_SERVICES
+    return Vault(
+        name=wanted.name,
+        kind=wanted.kind,
+        url=wanted.url,
+        created_at=now,
+        redundancy=Redundancy.GRS if mirrored else Redundancy.LRS,
+    )
+
+
+def _check_place(vault: Vault) -> None:
+    if not vault.region:
+        raise Invalid(
+            f"the region of vault {vault.name} is not said: it protects what lies there alone",
+            action="Say it with --region.",
+        )
 
 
 def _as_wanted(vault: Vault, wanted: WantedVault) -> Vault:
@@ -84,11 +106,14 @@ async def _make_container(ports: Ports, vault: Vault) -> None:
             raise
 
 
-async def delete_vault(ports: Ports, name: VaultName) -> None:
-    """Takes the vault off the catalog; its container stays. Raises `NotFound`, or `Invalid` while
-    items live in it, the deleted ones whose data is still kept included."""
+async def delete_vault(ports: Ports, name: VaultName, *, keep: bool = False) -> None:
+    """Takes the vault off the catalog; a container stays, a Recovery Services vault goes unless
+    it is to be kept. Raises `NotFound`; `Deferred` until it is gone; `Invalid` while items live in
+    it, the deleted ones whose data is still kept, and other people's, included."""
     vault = await ports.catalog.vault(name)
     await _check_unused(ports, vault, "cannot be deleted")
+    if vault.kind is VaultKind.RECOVERY_SERVICES and not keep:
+        await ports.recovery.delete(vault)
     await ports.catalog.delete_vault(name)
 
 

@@ -4,12 +4,17 @@ from datetime import datetime
 from typing import Any
 
 from shared.codec import from_json, to_dict
+from shared.decide.mirroring import point_id_of
 from shared.model.check import Findings
+from shared.model.disk import Member
 from shared.model.inventory import KnownDisk
 from shared.model.item import Item, ProtectionState
-from shared.model.job import Job
+from shared.model.job import Job, Operation
+from shared.model.machine import OS_LUN, Luns
+from shared.model.mirroring import Errand
 from shared.model.point import Hold, Point
 from shared.model.ranges import Span
+from shared.model.restore import RestoreWork
 from shared.model.transfer import Transfer
 
 View = dict[str, Any]
@@ -37,7 +42,16 @@ def item_view(item: Item) -> View:
         "delete_after": _time(item.delete_after),
         "expiry_held": item.expiry.held or None,
         "checked_at": _time(item.checked_at),
+        "mirrors": item.mirrors or None,
+        "health": item.health or None,
+        **({"disks": _luns(item.luns)} if item.luns else {}),
     }
+
+
+def _luns(luns: Luns) -> View:
+    """The choice as `protect` takes it."""
+    way = "exclude" if luns.excluded else "include"
+    return {way: [_lun(each) for each in sorted(luns.numbers)]}
 
 
 def disk_view(disk: KnownDisk, item: Item | None) -> View:
@@ -67,8 +81,18 @@ def job_view(job: Job, transfer: Transfer | None = None) -> View:
         "error": to_dict(job.error) if job.error else None,
         "slot": _time(job.slot),
         "trace_id": job.trace_id,
+        "mirrors": job.mirrors or None,
         **(_check_view(job, transfer) if job.operation.checks else {}),
+        **_restore_view(job),
     }
+
+
+def _restore_view(job: Job) -> View:
+    if job.operation is not Operation.RESTORE:
+        return {}
+    if job.errand:
+        return vault_restore_view(job)
+    return restored_view(from_json(RestoreWork, job.detail)) if job.detail else {}
 
 
 def _planned(job: Job, transfer: Transfer | None) -> int:
@@ -95,6 +119,45 @@ def _range(range_: Span) -> View:
     return {"start": range_[0], "end": range_[1]}
 
 
+def _machine_view(point: Point) -> View:
+    """What a machine's point promises, and its disks; nothing of a disk's."""
+    held = point.replica or point.source
+    if point.consistency is None:
+        return {}
+    return {
+        "consistency": point.consistency.value,
+        "consistency_reason": point.consistency_reason or None,
+        "disks": [_disk_of(each) for each in held.members] if held else [],
+    }
+
+
+def _disk_of(member: Member) -> View:
+    size_bytes = member.snapshot.size_bytes
+    return {"lun": _lun(member.lun), "name": member.name, "size_bytes": size_bytes}
+
+
+def _lun(lun: int) -> int | str:
+    return "os" if lun == OS_LUN else lun
+
+
+def restored_view(work: RestoreWork) -> View:
+    """What a restore reads and makes; what it put another disk in the place of stays, named."""
+    made = [
+        {"lun": _lun(disk.lun), "disk": disk.url, "replaced": disk.replaces} for disk in work.disks
+    ]
+    view: View = {"point": work.point, "target": work.target}
+    return view | ({"restored_disks": made} if made else {})
+
+
+def vault_restore_view(job: Job) -> View:
+    """What a Recovery Services vault makes of which point; it names new disks itself."""
+    wanted = from_json(Errand, job.errand).restore
+    if wanted is None:
+        return {}
+    target = wanted.new_machine or wanted.group or wanted.machine
+    return {"point": str(point_id_of(job.item_id, wanted.point)), "target": target}
+
+
 def point_view(point: Point) -> View:
     return {
         "id": point.id,
@@ -116,6 +179,8 @@ def point_view(point: Point) -> View:
         "reasons": [{"rule": r.rule, "until": _time(r.until)} for r in point.reasons],
         "source_snapshot": point.source.id if point.source else None,
         "hold": _hold(point.hold) if point.hold else None,
+        "mirrors": point.mirrors or None,
         "suspect": point.suspect or None,
         "healed": point.healed or None,
+        **_machine_view(point),
     }

@@ -20,11 +20,12 @@ from local.arm.controls import (
     read_counters,
 )
 from local.arm.faults import Fault
+from local.arm.people import Person
 from local.settings import RESTORE_GROUP
-from tests.e2e.rig import Rig
+from tests.e2e.rig import ANOTHER_SUBSCRIPTION, MACHINES_GROUP, Rig
 
 GIBIBYTE = 1024**3
-GROUP = "machines"
+GROUP = MACHINES_GROUP
 REGION = "westeurope"
 BLOCK = 64 * 1024
 
@@ -66,6 +67,10 @@ class Cloud:
     def group(self, name: str) -> str:
         return f"/subscriptions/{self._environment.subscription}/resourceGroups/{name}"
 
+    def person(self) -> Person:
+        """Whoever makes networks and machines here."""
+        return Person(self.origin, self._environment.subscription, REGION)
+
     def id_of(self, name: str, group: str = GROUP) -> str:
         return f"{self.group(group)}/providers/Microsoft.Compute/disks/{name}"
 
@@ -84,14 +89,27 @@ class Cloud:
         self, name: str, tags: dict[str, str] | None = None, sku: str = "Premium_LRS"
     ) -> ManagedDisk:
         """A new disk of a GiB."""
-        body = {
-            "location": REGION,
-            "sku": {"name": sku},
-            "tags": tags or {},
-            "properties": {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1},
-        }
-        self.call("PUT", self.id_of(name), body)
-        return self.opened(self.id_of(name))
+        return self._made(self.id_of(name), REGION, {"sku": {"name": sku}, "tags": tags or {}})
+
+    def disk_abroad(self, name: str, region: str) -> ManagedDisk:
+        """A new disk of a GiB of another subscription, in another region, in a zone there."""
+        group = f"/subscriptions/{ANOTHER_SUBSCRIPTION}/resourceGroups/abroad"
+        self.call("PUT", group, {"location": region}, "2021-04-01")
+        id_ = f"{group}/providers/Microsoft.Compute/disks/{name}"
+        return self._made(id_, region, {"sku": {"name": "Premium_LRS"}, "zones": ["2"]})
+
+    def _made(self, id_: str, region: str, fields: dict[str, Any]) -> ManagedDisk:
+        properties = {"creationData": {"createOption": "Empty"}, "diskSizeGB": 1}
+        self.call("PUT", id_, {"location": region, **fields, "properties": properties})
+        return self.opened(id_)
+
+    def machine(self, name: str, lun: int, disk: ManagedDisk) -> str:
+        """A running machine that has the disk, beside one to start from; its id."""
+        person = self.person()
+        subnet = person.make_subnet(GROUP, f"net-{name}")
+        system = person.make_disk(GROUP, f"{name}-os", os_type="Linux")
+        nic = person.make_interface(GROUP, f"{name}-nic", subnet)
+        return person.make_machine(GROUP, name, system, {lun: disk.id}, nic)
 
     def opened(self, id_: str) -> ManagedDisk:
         """A disk that is there, once it has settled."""

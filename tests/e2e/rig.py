@@ -33,6 +33,7 @@ from local import processes, stack
 from local.components import ROLES, Component, StackConfig
 from local.ports import PORT_NAMES, Ports, free_ports
 from local.servicebus.control import Control
+from local.settings import RESTORE_GROUP, SUBSCRIPTION
 from local.storage.controls import (
     Fault,
     FaultCount,
@@ -50,6 +51,9 @@ Json = dict[str, Any]
 
 PATIENCE_SECONDS = 90.0
 REST_SECONDS = 2.5
+ANOTHER_SUBSCRIPTION = "5afe0000-0000-4000-8000-000000000002"
+MACHINES_GROUP = "machines"
+"""The resource group of managed disks and machines: they are restored in place, too."""
 HASTE = {
     "VAULTLINE_TICK_SCHEDULE": "*/2 * * * * *",
     "VAULTLINE_RECONCILE_SCHEDULE": "*/2 * * * * *",
@@ -57,6 +61,11 @@ HASTE = {
     "VAULTLINE_REST_SECONDS": "20",
     "VAULTLINE_MAX_ATTEMPTS": "60",
     "VAULTLINE_GRANT_LINGER_SECONDS": "20",
+    "VAULTLINE_VAULT_LOOK_SECONDS": "1",
+    "VAULTLINE_VAULT_WAIT_SECONDS": "3",
+    "VAULTLINE_VAULT_MIRROR_SECONDS": "10",
+    "VAULTLINE_SUBSCRIPTIONS": f"{SUBSCRIPTION},{ANOTHER_SUBSCRIPTION}",
+    "VAULTLINE_RESTORE_GROUPS": f"{RESTORE_GROUP},{MACHINES_GROUP}",
 }
 """Settings under which what takes minutes in Azure takes seconds; giving up stays far away."""
 POLICY, VAULT = "gold", "e2e"
@@ -291,7 +300,11 @@ class Rig:
         told = CliRunner().invoke(
             app,
             [*arguments, "--json"],
-            env={"VAULTLINE_DATA_DIR": str(self.config.data_dir), "VAULTLINE_STATE": None},
+            env={
+                "VAULTLINE_DATA_DIR": str(self.config.data_dir),
+                "VAULTLINE_STATE": None,
+                "VAULTLINE_SUBSCRIPTIONS": HASTE["VAULTLINE_SUBSCRIPTIONS"],
+            },
         )
         if told.exception and not isinstance(told.exception, SystemExit):
             raise told.exception

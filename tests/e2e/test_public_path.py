@@ -9,7 +9,7 @@ import pytest
 
 from local.storage.controls import REFUSE_PUT_PAGE_FROM_URL, Fault
 from shared.decide.sampling import SAMPLE_BYTES
-from shared.model.extents import extent_bytes_for, replica_image
+from shared.model.extents import extent_bytes_for, one_disk, replica_image
 from shared.model.ids import DiskUrl, ItemId
 from shared.model.pace import Pace
 from tests.e2e.disk import MIB
@@ -182,7 +182,7 @@ def test_the_work_grows_with_what_is_written_not_with_the_disk(rig: Rig, size: i
     point = rig.backup_point(item)
     url = rig.new_url()
     assert rig.ended(rig.ask_restore(item, point["id"], url))["status"] == "Completed"
-    extents = len(replica_image(DiskUrl(url), extent_bytes_for(size, 4 * MIB), size))
+    extents = len(replica_image(DiskUrl(url), extent_bytes_for(size, 4 * MIB), one_disk(size)))
     assert extents == (96 if size else 1)
     # The copy, its verification and the restore; under load some steps come twice.
     assert _host_traffic(rig)["requests"] - before["requests"] < 100 + 40 * extents

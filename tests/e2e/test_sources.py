@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from local.storage.controls import Fault
-from shared.model.extents import replica_image
+from shared.model.extents import one_disk, replica_image
 from shared.model.ids import DiskUrl
 from tests.e2e.disk import MIB
 from tests.e2e.rig import Rig, task
@@ -103,7 +103,7 @@ def _units_written(rig: Rig, item: str, content: bytes) -> int:
     """How many of the disk's five new units the abandoned transfer brought into the replica."""
     container, _, name = rig.item(item)["replica"].split("/vlvault/", 1)[1].partition("/")
     vault = rig.service("vault").get_container_client(container)
-    extents = replica_image(DiskUrl(name), UNIT, len(content))
+    extents = replica_image(DiskUrl(name), UNIT, one_disk(len(content)))
     replica = b"".join(vault.download_blob(extent.url).readall() for extent in extents)
     units = [slice(start, start + UNIT) for start in range(0, 5 * UNIT, UNIT)]
     return sum(replica[unit] == content[unit] for unit in units)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.memory import Fault, busy
 from shared.memory.faults import lost
-from shared.model.extents import piece
+from shared.model.extents import one_disk, piece
 from shared.model.ids import DiskUrl, ItemId
 from shared.model.item import Item
 from shared.model.messages import QUEUES
@@ -239,10 +239,10 @@ def _scrawl(life: Life, item: Item, place: Place) -> None:
 def _live(life: Life, item: Item) -> Bytes:
     """The replica as it is, as far as its base goes."""
     found = Bytes(item.base.replica.size_bytes if item.base else 0)
-    for extent in item.replica_of(found.size_bytes):
+    for extent in item.replica_of(one_disk(found.size_bytes)):
         if life.storage.find(extent.url):
             first = extent.start // PAGE_BYTES
             pages = stored(life.storage, extent.url).pages
             found.pages |= {first + n: page for n, page in pages.items()}
-    found.clear(found.size_bytes, item.replica_bytes)
+    found.clear(found.size_bytes, max(found.size_bytes, *dict(item.replica_layout).values()))
     return found

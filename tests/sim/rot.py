@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from shared.memory.pages import PageImage, _Extent
-from shared.model.extents import piece
+from shared.model.extents import layout_of, piece
 from shared.model.item import Item
 from shared.model.ranges import PAGE_BYTES, PageRange
 from tests.sim.world import World
@@ -15,7 +15,7 @@ def rot(world: World, item: Item, offset: int) -> int:
     assert item.base is not None
     start = offset // PAGE_BYTES * PAGE_BYTES
     page = PageRange(start, start + PAGE_BYTES)
-    extent, local = piece(item.replica_of(item.base.replica.size_bytes), page)
+    extent, local = piece(item.replica_of(layout_of(item.base.replica)), page)
     at = local.start + offset - start
     blob = world.ports.storage.blob(extent.url)
     (written,) = (each for each in blob.pages._extents if each.start <= at < each.end)

@@ -253,8 +253,8 @@ async def test_one_policy_an_item() -> None:
     assert "under silver" in job.error.message
 
 
-async def test_a_vault_in_another_region() -> None:
-    """Storage vaults take disks from anywhere; Azure's own vaults only from their region."""
+async def test_which_vaults_take_a_page_blob() -> None:
+    """Storage vaults do, from anywhere; Azure's own vaults take machines alone."""
     world = await started()
     for kind, region in ((VaultKind.STORAGE, "eastus2"), (VaultKind.RECOVERY_SERVICES, "eastus2")):
         await world.ports.catalog.put_vault(
@@ -275,7 +275,7 @@ async def test_a_vault_in_another_region() -> None:
     await world.settle()
     assert await world.item(ItemId("far-storage")) is not None
     refused = await world.jobs(ItemId("far-recovery-services"))
-    assert failed(refused) == ["VaultInAnotherRegion"]
+    assert failed(refused) == ["NotAMachine"]
 
 
 async def test_the_partition_of_discoveries_is_no_item() -> None:

@@ -8,14 +8,15 @@ import json
 from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from functions.restores import PARTS, parts_flow, plain, restore_flow, restore_step
+from functions.restores import PARTS, parts_flow, plain, put_off, restore_flow, restore_step
 from shared.codec import to_dict
 from shared.contracts.policy import parse_policy
 from shared.memory import MemoryPorts, memory_ports
+from shared.model.deferral import Deferred
 from shared.model.errors import VaultlineError
 from shared.model.ids import DiskUrl, ItemId, JobId, VaultName, item_id
 from shared.model.item import Item
@@ -45,6 +46,9 @@ checks: {initial: false}
 """
 CHECKED = POLICY.replace("initial: false", "initial: true")
 """With the check after each full copy that policies have unless they say no."""
+
+
+START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Crash(BaseException):
@@ -216,6 +220,9 @@ class World:
         kind, name, given = asked
         if kind == "all":
             return [await self._answer(each) for each in given]
+        if kind == "timer":
+            self.ports.clock.set(self.ports.clock.now() + given)
+            return None
         if kind == "sub":
             assert name == PARTS
             flow = parts_flow(SimpleContext(given))
@@ -241,6 +248,9 @@ class World:
                 await restore_steps.fail_restore(self.ports, subject, error)
                 return {"value": None, "error": None}
             return {"value": plain(await steps[name](self.ports, subject)), "error": None}
+        except Deferred as error:
+            await restore_steps.note_wait(self.ports, subject)
+            return put_off(error)
         except VaultlineError as error:
             if error.transient:
                 raise
@@ -288,6 +298,14 @@ class SimpleContext:
 
     def call_sub_orchestrator(self, name: str, given: Any) -> tuple[str, str, Any]:
         return ("sub", name, given)
+
+    @property
+    def current_utc_datetime(self) -> datetime:
+        """What timers are counted from."""
+        return START
+
+    def create_timer(self, fire_at: datetime) -> tuple[str, str, Any]:
+        return ("timer", "", fire_at - START)
 
     def task_all(self, tasks: list[Any]) -> tuple[str, str, Any]:
         return ("all", "", tasks)

@@ -50,3 +50,34 @@ async def test_lists_hold_one_kind(arm: Arm) -> None:
     await arm.call("DELETE", arm.group_path)
     await arm.make_group()
     assert (await arm.call("GET", network(arm, "routeTables", "rt")))[0] == 404
+
+
+async def test_an_interface_shows_its_machine_and_cannot_go_before_it(arm: Arm) -> None:
+    subnets = [{"name": "apps", "properties": {"addressPrefix": "10.0.0.0/24"}}]
+    vnet, nic = network(arm, "virtualNetworks", "vnet"), network(arm, "networkInterfaces", "nic")
+    await arm.call("PUT", vnet, {"location": REGION, "properties": {"subnets": subnets}})
+    for subnet, status in ((f"{vnet}/subnets/none", 400), (f"{vnet}/subnets/apps", 201)):
+        address = {"name": "a", "properties": {"subnet": {"id": subnet}}}
+        body = {"location": REGION, "properties": {"ipConfigurations": [address]}}
+        assert (await arm.call("PUT", nic, body))[0] == status
+    profile = {"osDisk": {"createOption": "FromImage", "osType": "Linux", "diskSizeGB": 1}}
+    machine = {
+        "location": REGION,
+        "properties": {
+            "storageProfile": profile,
+            "networkProfile": {"networkInterfaces": [{"id": nic}]},
+        },
+    }
+    vm = arm.id_of("virtualMachines", "vm1")
+    assert (await arm.call("PUT", vm, machine))[0] == 201
+    _, shown, _ = await arm.call("GET", nic)
+    assert shown["properties"]["virtualMachine"] == {"id": vm}
+    for verb, path, sent in (
+        ("DELETE", nic, None),
+        ("PUT", arm.id_of("virtualMachines", "vm2"), machine),
+    ):
+        status, refusal, _ = await arm.call(verb, path, sent)
+        assert (status, refusal["error"]["code"]) == (400, "NicInUse")
+    await arm.call("DELETE", vm)
+    assert "virtualMachine" not in (await arm.call("GET", nic))[1]["properties"]
+    assert (await arm.call("DELETE", nic))[0] == 200

@@ -41,11 +41,7 @@ FAULTS: Mapping[int, Known] = {
     15: Known("Bit rot in the vault", "the check finds, repairs and reports it"),
     16: Known("An effect whose answer is lost", "the same again does no harm"),
     17: Known("A listing that ends too early or never", "never taken for the whole"),
-    18: Known(
-        "One disk of a machine fails",
-        "the machine's point is not complete",
-        "virtual machines are not protected yet",
-    ),
+    18: Known("One disk of a machine fails", "no point in the vault; the next one heals"),
     19: Known("An abandoned transfer, its pages cleared since", "the next point is byte-exact"),
     20: Known("Work outlives its lock", "done beside itself, counted once"),
     21: Known("A message comes again after its work is done", "nothing is done twice"),
@@ -80,6 +76,10 @@ FAULTS: Mapping[int, Known] = {
     55: Known("An empty answer with a marker", "read on"),
     57: Known("Hosts' clocks differ", "one backup a slot"),
     58: Known("An outage, and its end", "each work is done once, and nobody hammers"),
+    59: Known(
+        "A vault's job ends with warnings, or another one runs",
+        "a point of the snapshot tier; no second backup",
+    ),
 }
 REQUIRED = frozenset({*range(1, 24), 40, 41, 42, 45, 46, 47, 48, 50, 52, 53, 54, 55, 58})
 

@@ -140,7 +140,7 @@ def test_a_region_has_one_spelling() -> None:
 
 
 def machine(os_type: str, **inner: Any) -> Resource:
-    guest = {"power": "running", "agent_ready": True, **inner}
+    guest = {"power": "running", "agent_ready": True, "network": True, **inner}
     return resource(guest, storageProfile={"osDisk": {"osType": os_type}})
 
 
@@ -150,6 +150,7 @@ def machine(os_type: str, **inner: Any) -> Resource:
         (machine("Windows"), None, "ApplicationConsistent", False),
         (machine("Linux"), None, "FileSystemConsistent", False),
         (machine("Linux", agent_ready=False), None, "FileSystemConsistent", True),
+        (machine("Linux", network=False), None, "FileSystemConsistent", True),
         (machine("Windows", power="deallocated"), None, "ApplicationConsistent", True),
         (machine("Windows", power="deallocated"), "CrashConsistent", "CrashConsistent", False),
     ],
@@ -159,6 +160,11 @@ def test_consistency_is_what_the_guest_can_give(
 ) -> None:
     found = consistency_of(vm, asked)
     assert (found.mode, found.error is not None) == (mode, fails)
+
+
+def test_crash_consistency_alone_can_be_asked_for() -> None:
+    with pytest.raises(ArmError, match="ApplicationConsistent"):
+        consistency_of(machine("Windows"), "ApplicationConsistent")
 
 
 def test_a_groups_name_is_shouted_and_nothing_else() -> None:

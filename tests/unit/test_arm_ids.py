@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 from shared.model.arm_ids import (
     ArmId,
     ArmScope,
+    DiskPointId,
+    PointId,
     compute_scope,
     disk_id,
+    disk_point_id,
     is_arm_id,
+    is_backup_group,
+    is_machine_id,
+    is_subnet,
+    machine_id,
+    network_id,
+    point_id,
+    readable_id,
     snapshot_id,
     subscription_id,
 )
@@ -87,6 +97,70 @@ def test_a_scope_is_a_subscription_or_a_group() -> None:
     for text in (DISK, "/subscriptions/", f"{whole}/resourceGroups/", f"{whole}/providers/x"):
         with pytest.raises(Invalid):
             compute_scope(text)
+
+
+def test_a_scope_of_machines() -> None:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/G"
+    machines = ArmScope(SUBSCRIPTION.lower(), "g", machines=True)
+    for behind in ("/virtualMachines", "/providers/Microsoft.Compute/virtualMachines/"):
+        assert compute_scope(f"{group}{behind}") == machines
+    assert compute_scope(str(machines)) == machines
+    assert compute_scope(f"/subscriptions/{SUBSCRIPTION}/virtualMachines").machines
+    with pytest.raises(Invalid):
+        compute_scope(f"{group}/virtualMachines/vm1")
+
+
+def test_a_machine_s_id_is_no_disk_s() -> None:
+    machine = DISK.replace("/disks/", "/virtualMachines/")
+    assert machine_id(machine) == ArmId(SUBSCRIPTION.lower(), "my-group", "virtualmachines", "os.1")
+    assert str(machine_id(machine)) == machine.lower()
+    assert is_machine_id(machine)
+    assert not is_machine_id(DISK)
+    assert not is_machine_id(f"{machine}/extensions/x")
+    with pytest.raises(Invalid):
+        machine_id(DISK)
+
+
+def test_a_restore_point_and_its_disks() -> None:
+    point = DISK.replace("/disks/Os.1", "/restorePointCollections/C/restorePoints/P_1")
+    id_ = PointId(SUBSCRIPTION.lower(), "my-group", "c", "p_1")
+    assert point_id(point) == id_
+    assert id_.names == ("my-group", "c", "p_1")
+    disk = f"{point}/diskRestorePoints/Os.1_{'0' * 36}"
+    assert disk_point_id(disk) == DiskPointId(id_, f"os.1_{'0' * 36}") == readable_id(disk)
+    assert str(disk_point_id(disk)) == disk.lower()
+    assert disk_point_id(disk).names == ("my-group", "c", "p_1", f"os.1_{'0' * 36}")
+    assert readable_id(DISK.replace("/disks/", "/snapshots/")).names == ("my-group", "os.1")
+    for read, wrong in ((point_id, disk), (disk_point_id, point), (readable_id, DISK)):
+        with pytest.raises(Invalid):
+            read(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        ("AzureBackupRG_westeurope_1", True),
+        ("azurebackuprg_WestUS2_12", True),
+        ("AzureBackupRG_westeurope", False),
+        ("AzureBackupRG__1", False),
+        ("my-AzureBackupRG_westeurope_1", False),
+        ("AzureBackupRG_westeurope_1_old", False),
+    ],
+)
+def test_where_recovery_services_keep_restore_points(name: str, is_one: bool) -> None:
+    assert is_backup_group(name) is is_one
+
+
+def test_a_network_s_id() -> None:
+    network = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/G/providers/Microsoft.Network"
+    subnet = f"{network}/virtualNetworks/Net/subnets/Apps"
+    assert network_id(subnet) == subnet.lower()
+    assert is_subnet(network_id(subnet))
+    assert not is_subnet(network_id(f"{network}/networkInterfaces/nic"))
+    for text in ("", DISK, f"{network}/virtualNetworks/Net", f"{subnet}?sig=secret"):
+        with pytest.raises(Invalid) as refusal:
+            network_id(text)
+        assert "secret" not in str(refusal.value)
 
 
 def test_an_id_is_told_from_a_url() -> None:

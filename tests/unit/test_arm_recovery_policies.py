@@ -92,6 +92,13 @@ def test_instant_days_have_a_most(properties: dict[str, Any], most: int) -> None
     assert error.code == "UserErrorInvalidRequestParameter"
 
 
+def test_a_weekly_standard_policy_has_no_choice_of_instant_days() -> None:
+    assert policy(weekly(["Sunday"])).instant_days == 5
+    for days in (4, 6):
+        error = refusal({**weekly(["Sunday"]), "instantRpRetentionRangeInDays": days})
+        assert error.code == "UserErrorInvalidRequestParameter"
+
+
 def test_the_instant_tier_never_outlasts_the_vault() -> None:
     error = refusal({**hourly(12), "instantRpRetentionRangeInDays": 30})
     assert error.code == "BMSUserErrorInstantRPRetentionExceedsVaultedRetention"

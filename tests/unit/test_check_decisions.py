@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.policy import parse_policy
 from shared.decide.check import CHECKS_LIMIT, check_checkable, following_check
-from shared.decide.comparing import PLACES_KEPT, WHOLE, coarse, differing, joined, within
+from shared.decide.comparing import PLACES_KEPT, WHOLE, coarse, differing, joined
 from shared.decide.suspicion import must_look
 from shared.decide.transfer import choose_base
 from shared.model.errors import Invalid
@@ -71,11 +71,6 @@ def test_what_is_repaired_together_covers_what_differs(pages: list[tuple[int, in
     repairs = list(joined(ranges))
     assert list(subtract(ranges, repairs)) == []
     assert len(repairs) <= len(ranges)
-
-
-def test_what_lies_beyond_the_disk_is_left_out() -> None:
-    assert within([(0, 512), (1024, 4096), (8192, 8704)], 2048) == [(0, 512), (1024, 2048)]
-    assert within(WHOLE, 512) == [(0, 512)]
 
 
 # ---------------------------------------------------------------- when

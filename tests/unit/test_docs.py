@@ -26,10 +26,16 @@ from cli.session import Session
 from shared.contracts.policy import default_policy, parse_policy
 from shared.memory import Fault
 from shared.model.ids import DiskUrl
+from shared.model.inspection import Inspected, SecurityGroup
+from shared.model.machine import OS_LUN
 from shared.model.messages import COPY
+from tests.sim import mirrored
 from tests.sim.rot import rot
 from tests.sim.scenes import MIB, backup, scheduled, scribble
+from tests.sim.vm_scenes import VM, disk_url
 from tests.sim.world import DISK, ITEM, POLICY, World
+from tests.unit.test_vm_network import rule
+from tests.unit.vm_seen import default_rules, interface
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/cli").glob("*.md"))
@@ -113,10 +119,42 @@ async def farm(world: World) -> None:
             world.ports.storage.label(url, "backup", "yes")
 
 
+async def a_machine(world: World) -> None:
+    """A machine `web` of a system disk and a data disk, whose subnet denies the internet."""
+    await world.set_up()
+    disks = {lun: disk_url(f"web-{name}") for lun, name in ((OS_LUN, "os"), (0, "data"))}
+    for disk in disks.values():
+        world.ports.storage.create(disk, 2 * MIB)
+        world.ports.storage.put(disk, 0, b"data" * 4096)
+    world.ports.machines.create(VM, disks)
+    machine = await world.ports.machines.state(VM)
+    rules = (rule(200, destinations=("Internet",)), *default_rules())
+    fence = SecurityGroup(name="apps", group="prod", at="subnet", rules=rules)
+    world.ports.inspection.place(
+        Inspected(machine=machine, interfaces=(interface(security_groups=(fence,)),))
+    )
+
+
+async def opened(world: World) -> None:
+    """The rules that `vm check` asks for have been added."""
+    machine = await world.ports.machines.state(VM)
+    world.ports.inspection.place(Inspected(machine=machine, interfaces=(interface(),)))
+
+
+async def a_machine_and_no_vault(world: World) -> None:
+    """A machine `web`, and a policy that a Recovery Services vault can do all of."""
+    await world.ports.catalog.put_policy(parse_policy(mirrored.POLICY))
+    world.ports.storage.create(mirrored.DISK, MIB)
+    world.ports.machines.create(mirrored.MACHINE, {OS_LUN: mirrored.DISK})
+
+
 SETUPS: dict[str, Setup] = {
     each.__name__: each
     for each in (
         a_disk,
+        a_machine,
+        a_machine_and_no_vault,
+        opened,
         protected,
         requested,
         held,

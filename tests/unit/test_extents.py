@@ -16,6 +16,7 @@ from shared.model.extents import (
     check_extent_bytes,
     extent_bytes_for,
     image_of,
+    one_disk,
     piece,
     pieces,
     replica_image,
@@ -36,7 +37,7 @@ extent_sizes = st.integers(1, 5).map(lambda units: units * TRANSFER_UNIT_BYTES)
 
 @given(size=sizes, extent_bytes=extent_sizes)
 def test_extents_cover_the_disk_without_gaps(size: int, extent_bytes: int) -> None:
-    image = replica_image(REPLICA, extent_bytes, size)
+    image = replica_image(REPLICA, extent_bytes, one_disk(size))
     assert image[0].start == 0
     assert image[-1].end == size
     assert all(a.end == b.start for a, b in pairwise(image))
@@ -52,7 +53,7 @@ def test_pieces_are_the_range_cut_at_the_extents(
     start = data.draw(st.integers(0, pages - 1))
     end = data.draw(st.integers(start + 1, pages))
     range_ = PageRange(start * PAGE_BYTES, end * PAGE_BYTES)
-    found = list(pieces(replica_image(REPLICA, extent_bytes, size), range_))
+    found = list(pieces(replica_image(REPLICA, extent_bytes, one_disk(size)), range_))
     on_disk = [(extent.start + local.start, extent.start + local.end) for extent, local in found]
     assert on_disk[0][0] == range_.start
     assert on_disk[-1][1] == range_.end
@@ -66,19 +67,19 @@ def test_no_aligned_copy_crosses_an_extent(
 ) -> None:
     unit = data.draw(st.integers(0, (size - 1) // TRANSFER_UNIT_BYTES)) * TRANSFER_UNIT_BYTES
     range_ = PageRange(unit, min(size, unit + TRANSFER_UNIT_BYTES))
-    extent, local = piece(replica_image(REPLICA, extent_bytes, size), range_)
+    extent, local = piece(replica_image(REPLICA, extent_bytes, one_disk(size)), range_)
     assert (extent.start + local.start, local.size_bytes) == (range_.start, range_.size_bytes)
 
 
 def test_the_first_extent_has_the_replicas_name() -> None:
-    image = replica_image(REPLICA, 4 * MIB, 9 * MIB)
+    image = replica_image(REPLICA, 4 * MIB, one_disk(9 * MIB))
     assert [extent.url for extent in image] == [
         REPLICA,
         f"{REPLICA}.extents/1",
         f"{REPLICA}.extents/2",
     ]
     assert [extent.size_bytes for extent in image] == [4 * MIB, 4 * MIB, MIB]
-    assert [extent.size_bytes for extent in replica_image(REPLICA, 4 * MIB, 0)] == [0]
+    assert [extent.size_bytes for extent in replica_image(REPLICA, 4 * MIB, one_disk(0))] == [0]
 
 
 def test_a_snapshot_in_extents_names_each_and_survives_storage() -> None:
@@ -110,12 +111,12 @@ def test_a_snapshot_in_extents_names_each_and_survives_storage() -> None:
 def test_a_new_replica_has_few_extents(size: int) -> None:
     extent_bytes = extent_bytes_for(size)
     assert extent_bytes % EXTENT_BYTES == 0
-    assert len(replica_image(REPLICA, extent_bytes, size)) <= MOST_EXTENTS
+    assert len(replica_image(REPLICA, extent_bytes, one_disk(size))) <= MOST_EXTENTS
     assert extent_bytes == EXTENT_BYTES or size > MOST_EXTENTS * EXTENT_BYTES
 
 
 def test_the_largest_disk_fits() -> None:
-    image = replica_image(REPLICA, extent_bytes_for(32 * TIB), 32 * TIB)
+    image = replica_image(REPLICA, extent_bytes_for(32 * TIB), one_disk(32 * TIB))
     assert len(image) == 128
     assert max(extent.size_bytes for extent in image) < LARGEST_IMAGE_BYTES
 
@@ -127,7 +128,7 @@ def test_extents_are_whole_units(size: int) -> None:
 
 
 def test_a_plan_knows_the_extents_that_it_writes_to() -> None:
-    draft = Draft(4 * MIB)
+    draft = Draft([(n * 4 * MIB, (n + 1) * 4 * MIB) for n in range(11)])
     draft.add([(0, 512, False), (1024, 2048, True)])
     draft.add([(8 * MIB, 21 * MIB, True), (40 * MIB, 44 * MIB, False)])
-    assert draft.reference("plan").extents == (0, 2, 3, 4, 5, 10)
+    assert draft.reference("plan").extents == tuple(4 * MIB * n for n in (0, 2, 3, 4, 5, 10))

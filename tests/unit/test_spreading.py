@@ -25,7 +25,7 @@ def test_every_part_goes_out_once(starts: list[int], extent_bytes: int) -> None:
 
 
 def test_the_index_says_where_parts_begin() -> None:
-    draft = Draft(64 * MIB)
+    draft = Draft()
     draft.add((n * 4 * MIB, (n + 1) * 4 * MIB, False) for n in range(10, 150))
     blob = b"".join([*draft.blocks(), draft.rest()])
     offset, length = draft.reference("plan").index_slice

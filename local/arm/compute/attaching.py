@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from local.arm.answers import ArmError, JsonObject, invalid_parameter, not_allowed
+from local.arm.answers import ArmError, JsonObject, invalid_parameter, nic_in_use, not_allowed
 from local.arm.compute.disk_routes import active_sas
 from local.arm.compute.disks import grant_is_open, identity, new_disk
 from local.arm.compute.kinds import Shelves, with_slash
 from local.arm.compute.skus import GIB
 from local.arm.compute.sources import Sources, Wish
-from local.arm.compute.vms import RUNNING, attachments, os_type_of
+from local.arm.compute.vms import RUNNING, attachments, interfaces, os_type_of
 from local.arm.shelf import Resource
 
 _DEFAULT_SKU = "Premium_LRS"
@@ -63,6 +63,21 @@ class Attaching:
         for each in attachments(properties):
             state = "Attached" if machine.power == RUNNING else "Reserved"
             self._mark(each.disk_id, machine.id, state)
+
+    def refuse_taken_interfaces(self, machine: Machine, properties: JsonObject) -> None:
+        """Raises 400 for a network interface that another machine has."""
+        for each in interfaces(properties):
+            owner = self.owner_of_interface(each)
+            if owner and owner.casefold() != machine.id.casefold():
+                raise nic_in_use(each, owner)
+
+    def owner_of_interface(self, interface: str) -> str | None:
+        """The machine that has the network interface; None where none has."""
+        wanted = interface.casefold()
+        for vm in self.shelves.vms.every():
+            if wanted in (each.casefold() for each in interfaces(vm.properties)):
+                return vm.id
+        return None
 
     def _refuse_taken(self, machine: Machine, properties: JsonObject) -> None:
         """Looks at every disk before one is made."""

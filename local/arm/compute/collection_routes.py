@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from local.arm.answers import Answer, ArmError, source_not_found
-from local.arm.compute.disk_routes import active_sas, scope_of
+from local.arm.compute.disk_routes import scope_of
 from local.arm.compute.disks import grant_is_open, identity
 from local.arm.compute.kinds import (
     IN_GROUP,
@@ -19,7 +19,7 @@ from local.arm.compute.kinds import (
     with_slash,
 )
 from local.arm.compute.point_taking import PointTaking
-from local.arm.compute.points import point_view
+from local.arm.compute.points import point_in_use, point_view
 from local.arm.compute.polling import Family, Polling
 from local.arm.compute.vms import shouted
 from local.arm.core import Core
@@ -105,7 +105,7 @@ class CollectionRoutes:
             return Answer(HTTPStatus.NO_CONTENT)
         for each in self.shelves.disk_points.under(collection.id):
             if grant_is_open(each, call.now):
-                raise active_sas(each.name, "disk restore point", "deleting")
+                raise point_in_use()
         for point in list(self.shelves.points.under(collection.id)):
             await self.taking.drop(point)
         self.shelves.collections.delete(collection.id)

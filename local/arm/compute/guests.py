@@ -27,7 +27,8 @@ class Guests:
     async def _change(self, call: Call) -> Answer:
         """`{"vm": id, "agentReady"?, "agentVersion"?, "network"?, "extensions"?}`.
 
-        `extensions` are `{name: {"state": "failed", "message": …}}` of those installed.
+        `extensions` are `{name: {"state": "failed", "message": …}}` of those installed; their
+        `substatus` is the text in which an extension tells of its work.
         """
         vm = self.shelves.vms.get(call.body["vm"])
         if vm is None:

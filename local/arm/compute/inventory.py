@@ -59,6 +59,10 @@ class Inventory:
     attaching: Attaching
     taking: PointTaking
 
+    def owner_of_interface(self, interface: str) -> str | None:
+        """The machine that has the network interface; None where none has."""
+        return self.attaching.owner_of_interface(interface)
+
     def vm(self, vm_id: str) -> Vm | None:
         """The machine of that ARM id, or None."""
         found = self.shelves.vms.get(with_slash(vm_id))

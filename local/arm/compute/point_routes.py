@@ -8,11 +8,15 @@ from typing import Any
 from local.arm.answers import Answer, ArmError, not_allowed
 from local.arm.compute.access import Access
 from local.arm.compute.collection_routes import ONE as COLLECTION
-from local.arm.compute.disk_routes import active_sas
 from local.arm.compute.disks import grant_is_open
 from local.arm.compute.kinds import Shelves, Terms, require
 from local.arm.compute.point_taking import PointTaking, Taken
-from local.arm.compute.points import disk_point_view, instance_view, point_view
+from local.arm.compute.points import (
+    disk_point_view,
+    instance_view,
+    point_in_use,
+    point_view,
+)
 from local.arm.compute.polling import Family, Polling
 from local.arm.compute.snapshots import completion_percent
 from local.arm.core import Core
@@ -94,7 +98,7 @@ class PointRoutes:
         """Raises 409 while somebody holds a SAS on one of its disks."""
         for each in self.shelves.disk_points.under(point.id):
             if grant_is_open(each, call.now):
-                raise active_sas(each.name, "disk restore point", "deleting")
+                raise point_in_use()
 
     async def _disks(self, call: Call) -> Answer:
         point = require(self.shelves.points, call, call.path.rpartition("/diskRestorePoints")[0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from local.arm.answers import JsonObject, in_use, not_allowed, source_not_found
+from local.arm.answers import ArmError, JsonObject, not_allowed, source_not_found
 from local.arm.compute.kinds import Shelves, Terms, with_slash
 from local.arm.compute.points import (
     consistency_of,
@@ -109,7 +109,12 @@ class PointTaking:
     def _refuse_over_limits(self, vm: Resource, now: datetime) -> None:
         points = list(self.points_of(vm.id))
         if any(now < each.settles_at for each in points):
-            raise in_use("The request failed due to conflict with a concurrent request.")
+            raise ArmError(
+                409,
+                "VMRestorePointClientError",
+                "RestorePoint creation failed since a concurrent 'Create RestorePoint' operation "
+                "was triggered on the VM.",
+            )
         if len(points) >= self.terms.points_per_vm:
             raise not_allowed(
                 "The number of restore points across restore point collections and resource "
@@ -142,9 +147,10 @@ class PointTaking:
         disk = self._disk(attachment)
         location = vm.body["location"]
         os_type = attachment.entry.get("osType")
+        generation = disk.properties.get("hyperVGeneration", "V1")
         source = {
             "sourceResourceId": disk.id,
-            **({"osType": os_type, "hyperVGeneration": "V1"} if os_type else {}),
+            **({"osType": os_type, "hyperVGeneration": generation} if os_type else {}),
             "sourceUniqueId": disk.properties["uniqueId"],
         }
         body = new_disk_point(disk_point, source, disk.properties["uniqueId"], location, now)

@@ -15,10 +15,20 @@ from local.arm.compute.vms import RUNNING, Attachment, attachments, os_type_of
 from local.arm.shelf import Resource
 
 CRASH = "CrashConsistent"
+_NO_NETWORK = {
+    "code": "VMRestorePointClientError",
+    "message": "Restore Point creation failed due to no network connectivity on the virtual "
+    "machine. Ensure that VM has network access.",
+}
 _ENCRYPTION = {"type": "EncryptionAtRestWithPlatformKey"}
-_COPIED_PROFILE = ("osType", "lun", "name", "diskSizeGB", "caching")
-_COPIED_PROPERTIES = ("hardwareProfile", "osProfile", "securityProfile", "diagnosticsProfile")
-_MODES = (CRASH, "ApplicationConsistent", "FileSystemConsistent")
+_COPIED_PROFILE = ("osType", "lun", "name", "diskSizeGB", "caching", "writeAcceleratorEnabled")
+_COPIED_PROPERTIES = (
+    "hardwareProfile",
+    "osProfile",
+    "securityProfile",
+    "diagnosticsProfile",
+    "licenseType",
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +42,10 @@ class Consistency:
 def consistency_of(vm: Resource, asked: str | None) -> Consistency:
     """The mode a machine's point gets: by default what its guest can do.
 
-    Where the guest is asked and cannot answer, the operation ends with an error (documented as
-    VMAgentStatusCommunicationError; not recorded).
+    Crash consistency alone can be asked for (documented). Where the guest is asked and cannot
+    answer, the operation ends with an error (its code is documented, not recorded).
     """
-    if asked is not None and asked not in _MODES:
+    if asked not in (None, CRASH):
         raise ArmError(400, "InvalidParameter", f"The consistencyMode '{asked}' is invalid.")
     if asked == CRASH:
         return Consistency(CRASH)
@@ -43,7 +53,7 @@ def consistency_of(vm: Resource, asked: str | None) -> Consistency:
     mode = "ApplicationConsistent" if windows else "FileSystemConsistent"
     if vm.inner["power"] != RUNNING or not vm.inner["agent_ready"]:
         return Consistency(mode, _agent_silent(vm))
-    return Consistency(mode)
+    return Consistency(mode, None if vm.inner["network"] else _NO_NETWORK)
 
 
 def _agent_silent(vm: Resource) -> JsonObject:
@@ -53,6 +63,16 @@ def _agent_silent(vm: Resource) -> JsonObject:
         "verify the VM has a running VM agent, and can establish outbound connections to Azure "
         "storage.",
     }
+
+
+def point_in_use() -> ArmError:
+    """A point is not deleted while somebody holds a SAS on one of its disks (documented)."""
+    return ArmError(
+        409,
+        "DiskRestorePointUsedByCustomer",
+        "There is an active shared access signature outstanding for disk restore point. Call "
+        "EndGetAccess before deleting the restore point.",
+    )
 
 
 def refuse_unfit_for_crash(mode: str, disks: Iterable[Resource]) -> None:

@@ -89,6 +89,7 @@ class VmRoutes:
         location = required_location(call.body)
         given: JsonObject = call.body.get("properties") or {}
         machine = Machine(call.path, location, RUNNING, call.now)
+        self.attaching.refuse_taken_interfaces(machine, given)
         profile = await self.attaching.completed(machine, given)
         properties = {
             **given,

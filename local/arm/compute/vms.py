@@ -39,6 +39,12 @@ def _entries(profile: JsonObject) -> Iterator[tuple[int | None, JsonObject]]:
         yield entry["lun"], entry
 
 
+def interfaces(properties: JsonObject) -> Iterator[str]:
+    """The ids of a machine's network interfaces."""
+    for entry in (properties.get("networkProfile") or {}).get("networkInterfaces") or ():
+        yield str(entry["id"])
+
+
 def os_type_of(properties: JsonObject) -> str:
     """`Linux` unless the OS disk or the profile says Windows."""
     disk = (properties.get("storageProfile") or {}).get("osDisk") or {}
@@ -127,11 +133,23 @@ def _extension_view(extension: Resource) -> dict[str, Any]:
         "message": extension.inner.get("message", ""),
     }
     properties = extension.properties
+    told = extension.inner.get("substatus")
     return {
+        **({"substatuses": [_component_status(told)]} if told else {}),
         "name": extension.name,
         "type": f"{properties['publisher']}.{properties['type']}",
         "typeHandlerVersion": properties["typeHandlerVersion"],
         "statuses": [status],
+    }
+
+
+def _component_status(message: str) -> dict[str, str]:
+    """What an extension tells of its work, as its own text."""
+    return {
+        "code": "ComponentStatus//succeeded",
+        "level": "Info",
+        "displayStatus": "Provisioning succeeded",
+        "message": message,
     }
 
 

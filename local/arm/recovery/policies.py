@@ -34,6 +34,7 @@ _LEAST_DAYS = 7
 _INSTANT_DAYS_STANDARD = 5
 _INSTANT_DAYS_ENHANCED = {4: 17, 6: 22}
 _INSTANT_DAYS_LONGEST = 30
+_INSTANT_DAYS_WEEKLY_ENHANCED = 20
 _INTERVALS = (4, 6, 8, 12, 24)
 _DEFAULT_INSTANT_DAYS = {"V1": 2, "V2": 7}
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -199,22 +200,27 @@ def _check_format(document: JsonObject) -> None:
 
 
 def _instant_days(given: JsonObject) -> int:
-    kind = given.get("policyType", "V1")
-    days = given.get("instantRpRetentionRangeInDays") or _DEFAULT_INSTANT_DAYS[kind]
-    most = _most_instant_days(given)
-    if not isinstance(days, int) or not 1 <= days <= most:
-        raise invalid_instant_days(days, most)
+    least, most = _instant_bounds(given)
+    default = max(least, _DEFAULT_INSTANT_DAYS[given.get("policyType", "V1")])
+    days = given.get("instantRpRetentionRangeInDays") or default
+    if not isinstance(days, int) or not least <= days <= most:
+        raise invalid_instant_days(days, least, most)
     kept = _days_in_vault(given["retentionPolicy"])
     if days >= kept:
         raise instant_days_exceed_vault(days, kept)
     return days
 
 
-def _most_instant_days(given: JsonObject) -> int:
-    if given.get("policyType", "V1") == "V1":
-        return _INSTANT_DAYS_STANDARD
+def _instant_bounds(given: JsonObject) -> tuple[int, int]:
+    """Least and most days; a standard policy that is weekly has the most, and no choice."""
+    standard = given.get("policyType", "V1") == "V1"
+    if given["schedulePolicy"]["scheduleRunFrequency"] == "Weekly":
+        most = _INSTANT_DAYS_STANDARD if standard else _INSTANT_DAYS_WEEKLY_ENHANCED
+        return _INSTANT_DAYS_STANDARD, most
+    if standard:
+        return 1, _INSTANT_DAYS_STANDARD
     hourly = given["schedulePolicy"].get("hourlySchedule") or {}
-    return _INSTANT_DAYS_ENHANCED.get(hourly.get("interval", 24), _INSTANT_DAYS_LONGEST)
+    return 1, _INSTANT_DAYS_ENHANCED.get(hourly.get("interval", 24), _INSTANT_DAYS_LONGEST)
 
 
 def _days_in_vault(retention: JsonObject) -> int:

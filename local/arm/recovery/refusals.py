@@ -110,13 +110,13 @@ def invalid_policy(reason: str) -> ServiceError:
     )
 
 
-def invalid_instant_days(days: int, most: int) -> ServiceError:
+def invalid_instant_days(days: int, least: int, most: int) -> ServiceError:
     """Reported (terraform-provider-azurerm 8822); the text's end is not known."""
     return ServiceError(
         400,
         "UserErrorInvalidRequestParameter",
         "Parameter InstantRpRetentionRangeInDays in request is invalid. "
-        f"{days} is not within 1 and {most}.",
+        f"{days} is not within {least} and {most}.",
     )
 
 

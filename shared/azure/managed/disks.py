@@ -8,16 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
-from shared.azure.arm import Arm
-from shared.azure.arm_errors import arm_translated
+from shared.azure.arm import Arm, Json, pages_of
 from shared.azure.errors import translated
 from shared.azure.managed import ranges
+from shared.azure.managed.disk_points import collection_of
 from shared.azure.managed.grants import Grants, Open
+from shared.azure.managed.naming import is_tagged
 from shared.azure.managed.snapshots import NotAllowed, Snapshots
 from shared.azure.managed.uploads import Uploads
 from shared.azure.managed.wire import disk_state, size_of
 from shared.decide.governor import diff_is_told
-from shared.model.arm_ids import compute_scope, disk_id
+from shared.model.arm_ids import compute_scope, disk_id, readable_id
 from shared.model.disk import DiskState, Snapshot
 from shared.model.errors import ChainBroken, GrantOver, Invalid, SourceGone
 from shared.model.ids import DiskUrl
@@ -49,14 +50,8 @@ class ManagedDisks:
         where = compute_scope(scope.url)
         disks = self._arm.compute(where.subscription).disks
         listing = disks.list_by_resource_group(where.group) if where.group else disks.list()
-        pages = listing.by_page()
-        while True:
-            with arm_translated(str(where)):
-                try:
-                    page = [model.as_dict() async for model in await anext(pages)]
-                except StopAsyncIteration:
-                    return
-            yield [_found(body) for body in page if _is_in(scope, body)]
+        async for page in pages_of(listing, str(where)):
+            yield [_found(body) for body in page if is_tagged(body, scope.tag)]
 
     async def take_snapshot(self, disk: DiskUrl, tag: str, if_etag: str | None = None) -> Snapshot:
         """A new disk that we have filled is complete with its first snapshot."""
@@ -198,6 +193,8 @@ def _comparable(image: Image, since: Snapshot) -> Snapshot:
         raise ChainBroken(f"{image} is a managed disk: only its snapshots can be compared")
     if image.chain != since.chain:
         raise ChainBroken(f"snapshot {since.id} is of another disk than {image.id}")
+    if collection_of(readable_id(image.id)) != collection_of(readable_id(since.id)):
+        raise ChainBroken(f"snapshot {since.id} is not kept with {image.id}")
     if image.taken_at < since.taken_at:
         raise ChainBroken(f"snapshot {since.id} is newer than {image.id}")
     if not diff_is_told(since.size_bytes, image.size_bytes):
@@ -209,14 +206,5 @@ def _name(image: Image) -> str:
     return image.id if isinstance(image, Snapshot) else image
 
 
-def _is_in(scope: Scope, body: dict[str, object]) -> bool:
-    tags = body.get("tags")
-    if scope.tag is None:
-        return True
-    return isinstance(tags, dict) and tags.get(scope.tag.name) == scope.tag.value
-
-
-def _found(body: dict[str, object]) -> FoundDisk:
-    properties = body["properties"]
-    assert isinstance(properties, dict)
-    return FoundDisk(url=disk_id(str(body["id"])).url, size_bytes=size_of(properties))
+def _found(body: Json) -> FoundDisk:
+    return FoundDisk(url=disk_id(str(body["id"])).url, size_bytes=size_of(body["properties"]))

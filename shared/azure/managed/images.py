@@ -3,7 +3,7 @@
 
 Only restore targets: a replica is page blobs, since nothing but a restore ever writes to a managed
 disk. The fence is the disk itself: made for this restore, tagged with it, and writable to nobody
-but who holds its SAS. A lease id is taken, and means nothing more.
+but who holds its SAS. A lease id only tells whose restore lets it go.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -16,7 +16,7 @@ from shared.azure.managed.grants import GrantRefused, Grants, Open
 from shared.azure.managed.ranges import SAS_OVER
 from shared.azure.managed.uploads import Uploads
 from shared.model.arm_ids import disk_id
-from shared.model.disk import DiskState, Fence
+from shared.model.disk import NO_TRAITS, DiskState, Fence, Traits
 from shared.model.errors import Invalid, SourceGone, StaleEpoch, Transient
 from shared.model.ids import DiskUrl, Epoch
 from shared.model.manifest import NO_CHECKSUM, Algorithm, Checksum
@@ -40,8 +40,18 @@ class ManagedImages:
         self._grants = grants
         self._uploads = uploads
 
-    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
-        return await self._uploads.create(disk_id(disk), size_bytes, tag)
+    async def create(
+        self,
+        disk: DiskUrl,
+        size_bytes: int,
+        tag: str,
+        traits: Traits = NO_TRAITS,
+        region: str = "",
+    ) -> DiskState:
+        return await self._uploads.create(disk_id(disk), size_bytes, tag, traits, region)
+
+    async def complete(self, disk: DiskUrl) -> None:
+        await self._uploads.complete(disk_id(disk))
 
     async def delete(self, disk: DiskUrl) -> None:
         await self._uploads.delete(disk_id(disk))
@@ -54,7 +64,7 @@ class ManagedImages:
         return await self._uploads.state(disk_id(disk))
 
     async def release(self, disk: DiskUrl, lease_id: str) -> None:
-        await self._uploads.let_go(disk_id(disk))
+        await self._uploads.let_go(disk_id(disk), lease_id)
 
     async def resize(self, state: DiskState, size_bytes: int, fence: Fence) -> DiskState:
         raise Invalid(f"{state.url} was made with {state.size_bytes} bytes, not {size_bytes}")

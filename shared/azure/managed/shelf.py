@@ -8,6 +8,7 @@ one that is gone is no error to delete.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,8 +16,9 @@ from typing import Any
 from shared.azure.arm import Arm
 from shared.azure.arm_errors import arm_translated
 from shared.azure.managed.naming import tag_in
+from shared.azure.managed.together import Listing
 from shared.azure.managed.wire import Taken, source_of, taken_of
-from shared.model.arm_ids import ArmId, ArmScope
+from shared.model.arm_ids import ArmId, ArmScope, Readable, snapshot_id
 from shared.model.errors import SourceGone
 from shared.model.ids import DiskUrl
 
@@ -44,6 +46,11 @@ class Shelf:
                 await self._list(scope)
         return self.known(disk)
 
+    async def refresh(self, scope: ArmScope) -> Listing[Taken]:
+        """Lists the group now."""
+        async with self._turns[scope]:
+            return await self._list(scope)
+
     def known(self, disk: ArmId) -> list[Taken]:
         """Those that are known of without asking."""
         scope, url = ArmScope(disk.subscription, self.group_of(disk)), DiskUrl(str(disk))
@@ -57,25 +64,23 @@ class Shelf:
         """What has just been seen of a snapshot."""
         self._kept[_scope(taken)][taken.snapshot.id] = taken
 
-    def revoked(self, of: ArmId) -> None:
+    def revoked(self, of: Readable) -> None:
         """Nobody reads it any more; nothing where it is no snapshot that is known."""
-        known = self.find(of)
+        known = self.find(of) if isinstance(of, ArmId) else None
         if known is not None:
             self.put(replace(known, granted=False))
 
     def drop(self, snapshot: ArmId) -> None:
         self._kept[ArmScope(snapshot.subscription, snapshot.group)].pop(str(snapshot), None)
 
-    async def _list(self, scope: ArmScope) -> None:
-        began, found = self._arm.clock.now(), {}
+    async def _list(self, scope: ArmScope) -> Listing[Taken]:
+        began, found, pages = self._arm.clock.now(), dict[str, Taken](), 0
         snapshots = self._arm.compute(scope.subscription).snapshots
         try:
             with arm_translated(str(scope)):
-                async for model in snapshots.list_by_resource_group(scope.group):
-                    body: dict[str, Any] = model.as_dict()
-                    if tag_in(body) and source_of(body):
-                        taken = taken_of(body)
-                        found[taken.snapshot.id] = taken
+                async for page in snapshots.list_by_resource_group(scope.group).by_page():
+                    pages += 1
+                    found |= {each.snapshot.id: each async for each in _ours(page)}
         except SourceGone:
             found = {}
         newer = {
@@ -85,6 +90,14 @@ class Shelf:
         }
         self._kept[scope] = found | newer
         self._listed_at[scope] = began
+        return Listing({snapshot_id(id_): each for id_, each in found.items()}, max(1, pages))
+
+
+async def _ours(page: AsyncIterator[Any]) -> AsyncIterator[Taken]:
+    async for model in page:
+        body: dict[str, Any] = model.as_dict()
+        if tag_in(body) and source_of(body):
+            yield taken_of(body)
 
 
 def _scope(taken: Taken) -> ArmScope:

@@ -8,12 +8,15 @@ from typing import Any
 
 from shared.azure.arm import CALM_SECONDS, Arm, FirstAnswer, body_of, wait_of
 from shared.azure.arm_errors import arm_translated
-from shared.azure.managed.grants import GrantRefused, Grants, Open
+from shared.azure.managed.disk_points import is_whole
+from shared.azure.managed.grants import SHORT, GrantRefused, Grants, Open
 from shared.azure.managed.naming import snapshot_name, tags_of
+from shared.azure.managed.roll import Entry, Roll
 from shared.azure.managed.shelf import Shelf
+from shared.azure.managed.together import Together
 from shared.azure.managed.wire import Taken, taken_of
 from shared.decide.governor import LIMITS, is_full, next_snapshot_at
-from shared.model.arm_ids import ArmId, snapshot_id
+from shared.model.arm_ids import ArmId, DiskPointId, Readable, readable_id, snapshot_id
 from shared.model.deferral import Deferred
 from shared.model.disk import Snapshot
 from shared.model.errors import SourceGone, Transient, VaultlineError
@@ -21,6 +24,8 @@ from shared.model.errors import SourceGone, Transient, VaultlineError
 TAKING_SECONDS = 20.0
 """A snapshot that takes longer is looked for again by a message."""
 POLL_SECONDS = 30.0
+LEFT_OUT = 2
+"""Leave that an increment's backup leaves behind: to its snapshot, and to the one before."""
 FULL_SECONDS = 900.0
 """When to try again where a disk has as many snapshots as it can have: retention removes some."""
 
@@ -36,19 +41,16 @@ class Snapshots:
         self._arm = arm
         self._grants = grants
         self._shelf = shelf
-        self._regions: dict[ArmId, str] = {}
+        self._roll = Roll(arm)
+        self._looks = Together[Taken](arm.clock, self._look, shelf.refresh)
         self._put_at: defaultdict[ArmId, dict[str, datetime]] = defaultdict(dict)
-
-    def note_region(self, disk: ArmId, body: Any) -> None:
-        """A snapshot must be in its disk's region, which never changes."""
-        self._regions[disk] = str(body["location"])
 
     async def disk(self, disk: ArmId) -> Any:
         """The disk as Resource Manager has it. Raises `SourceGone`."""
         with arm_translated(str(disk)):
-            model = await self._arm.compute(disk.subscription).disks.get(disk.group, disk.name)
+            model = await self._arm.compute(disk.subscription).disks.get(*disk.names)
         body = model.as_dict()
-        self.note_region(disk, body)
+        self._roll.note(disk, body)
         return body
 
     async def take(self, disk: ArmId, tag: str) -> Snapshot:
@@ -60,7 +62,7 @@ class Snapshots:
         wait = await self._put(disk, target, tag)
         while True:
             await self._arm.clock.sleep(wait)
-            taken = await self._look(target)
+            taken = await self._looks.at(target)
             if taken is not None and taken.state == "Succeeded":
                 return taken.snapshot
             if taken is not None and taken.state in ("Failed", "Canceled"):
@@ -88,15 +90,15 @@ class Snapshots:
 
     def is_open(self, snapshot: Snapshot) -> bool:
         """Whether this process has leave to read it."""
-        return self._grants.is_open(snapshot_id(snapshot.id))
+        return self._grants.is_open(readable_id(snapshot.id))
 
     @asynccontextmanager
     async def reading(self, snapshot: Snapshot) -> AsyncIterator[Open]:
         """Leave to read for the time of the block, once there is something to read: a snapshot of
-        a Premium SSD v2 or Ultra disk is filled after it was taken. Raises `SourceGone`,
-        `Deferred`."""
-        target = snapshot_id(snapshot.id)
-        if not self._grants.is_open(target):
+        a Premium SSD v2 or Ultra disk is filled after it was taken (a restore point is whole when
+        it is told of). Raises `SourceGone`, `Deferred`."""
+        target = readable_id(snapshot.id)
+        if isinstance(target, ArmId) and not self._grants.is_open(target):
             await self._wait_until_whole(target)
         async with AsyncExitStack() as stack:
             try:
@@ -107,13 +109,22 @@ class Snapshots:
             yield held
 
     async def take_back(self, disk: ArmId) -> None:
-        """Ends the reading of the disk's snapshots that nobody here reads (any more)."""
-        for each in await self._shelf.of(disk):
-            target = snapshot_id(each.snapshot.id)
-            if self._grants.is_held(target):
-                continue
-            if self._grants.is_open(target) or each.granted:
-                await self._grants.end(target)
+        """Ends the reading of the disk's snapshots that nobody here reads (any more), but for the
+        little that a backup just made has asked for: that ends by itself before long."""
+        known = await self._shelf.of(disk)
+        targets = [(snapshot_id(each.snapshot.id), each.granted) for each in known]
+        out = [
+            target
+            for target, granted in targets
+            if (granted or self._grants.is_open(target)) and not self._grants.is_held(target)
+        ]
+        if known and len(out) <= LEFT_OUT and self._is_new(known[-1]):
+            return
+        for target in out:
+            await self._grants.end(target)
+
+    def _is_new(self, taken: Taken) -> bool:
+        return self._arm.clock.now() - taken.snapshot.taken_at < SHORT
 
     def _place(self, disk: ArmId, tag: str) -> ArmId:
         group = self._shelf.group_of(disk)
@@ -139,17 +150,15 @@ class Snapshots:
 
     async def _put(self, disk: ArmId, target: ArmId, tag: str) -> float:
         """Asks for the snapshot, which may be there; how long to wait for it."""
-        remembered = self._regions.pop(disk, None)
-        if remembered:
-            try:
-                return await self._put_in(remembered, disk, target, tag)
-            except SourceGone:
-                pass  # a disk that was made again elsewhere is gone from its region only
-        region = str((await self.disk(disk))["location"])
-        return await self._put_in(region, disk, target, tag)
+        try:
+            return await self._put_of(await self._roll.entry(disk), disk, target, tag)
+        except SourceGone:
+            # One that was made again elsewhere is gone from its region only.
+            self._roll.forget(disk)
+            return await self._put_of(await self._roll.entry(disk), disk, target, tag)
 
-    async def _put_in(self, region: str, disk: ArmId, target: ArmId, tag: str) -> float:
-        first, document = FirstAnswer(), _document(disk, region, tag)
+    async def _put_of(self, entry: Entry, disk: ArmId, target: ArmId, tag: str) -> float:
+        first, document = FirstAnswer(), _document(disk, entry, tag)
         try:
             with arm_translated(str(disk), {"OperationNotAllowed": NotAllowed}):
                 await self._operations(target).begin_create_or_update(
@@ -157,7 +166,6 @@ class Snapshots:
                 )
         except NotAllowed as error:
             raise self._why_not(disk, error) from None
-        self._regions[disk] = region
         self._put_at[disk].setdefault(target.name, self._arm.clock.now())
         return wait_of(first.response)
 
@@ -190,13 +198,20 @@ class Snapshots:
                 code="SnapshotIncomplete",
             )
 
-    async def _why_refused(self, target: ArmId, error: GrantRefused) -> VaultlineError:
+    async def _why_refused(self, target: Readable, error: GrantRefused) -> VaultlineError:
         """The service does not say whether a snapshot is not whole yet, or too many are read."""
-        known = await self._look(target)
-        if known is None:
+        whole = await self._is_whole(target)
+        if whole is None:
             return SourceGone(f"{target} does not exist")
-        code = "SasLimit" if known.is_whole else "SnapshotIncomplete"
+        code = "SasLimit" if whole else "SnapshotIncomplete"
         return Deferred(str(error), retry_after=2 * POLL_SECONDS, code=code)
+
+    async def _is_whole(self, target: Readable) -> bool | None:
+        """Whether all of its bytes are there; None where it does not exist."""
+        if isinstance(target, DiskPointId):
+            return await is_whole(self._arm, target)
+        known = await self._look(target)
+        return known.is_whole if known else None
 
     async def _delete(self, target: ArmId) -> None:
         try:
@@ -212,11 +227,11 @@ class Snapshots:
         return self._arm.compute(of.subscription).snapshots
 
 
-def _document(disk: ArmId, region: str, tag: str) -> dict[str, Any]:
+def _document(disk: ArmId, entry: Entry, tag: str) -> dict[str, Any]:
     """Incremental snapshots are on standard disks, whatever they are of."""
     return {
-        "location": region,
-        "tags": tags_of(tag),
+        "location": entry.traits.region,
+        "tags": tags_of(tag, entry.traits),
         "sku": {"name": "Standard_LRS"},
         "properties": {
             "creationData": {"createOption": "Copy", "sourceResourceId": str(disk)},

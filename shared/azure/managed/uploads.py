@@ -6,7 +6,7 @@ restore has failed can be attached by nobody.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -19,10 +19,12 @@ from shared.azure.managed.ranges import SAS_OVER
 from shared.azure.managed.wire import disk_state, is_uploading, size_of
 from shared.decide.vhd import FOOTER_BYTES, footer
 from shared.model.arm_ids import ArmId, ArmScope
-from shared.model.cloud import may_restore_into
+from shared.model.cloud import Cloud, may_restore_into, uploadable_sku
 from shared.model.deferral import Deferred
-from shared.model.disk import DiskState
+from shared.model.disk import DiskState, Traits
 from shared.model.errors import AlreadyExists, Invalid, SourceGone, TargetBusy, Transient
+from shared.model.ids import JobId, lease_of
+from shared.model.vault import region_name
 
 MEBIBYTE = 1024**2
 SMALLEST_BYTES = 20 * MEBIBYTE
@@ -37,15 +39,18 @@ class Uploads:
         self._grants = grants
         self._sizes: dict[ArmId, int] = {}
 
-    async def create(self, disk: ArmId, size_bytes: int, tag: str) -> DiskState:
+    async def create(
+        self, disk: ArmId, size_bytes: int, tag: str, traits: Traits, region: str
+    ) -> DiskState:
         """A disk that waits for its bytes. Raises `AlreadyExists`; `Invalid` where it may not be
         made there, or not with this size."""
         self._check(disk, size_bytes)
         if await self._look(disk) is not None:
             raise AlreadyExists(f"{disk} exists already")
-        region = await self._arm.location_of(ArmScope(disk.subscription, disk.group))
+        group = ArmScope(disk.subscription, disk.group)
+        place = region or region_name(await self._arm.location_of(group))
+        document = _document(self._arm.cloud, place, traits, size_bytes, tag)
         first = FirstAnswer()
-        document = self._document(region, size_bytes, tag)
         with arm_translated(str(disk)):
             await self._operations(disk).begin_create_or_update(
                 disk.group, disk.name, body_of(document), polling=first
@@ -56,10 +61,13 @@ class Uploads:
         return disk_state(disk, body)
 
     async def state(self, disk: ArmId) -> DiskState:
-        """Of a disk that waits for its bytes. Raises `SourceGone`; `TargetBusy` for any other."""
+        """Of a disk that waits for its bytes. Raises `SourceGone`; `Deferred` while one of ours is
+        being made; `TargetBusy` for any other."""
         body = await self._look(disk)
         if body is None:
             raise SourceGone(f"{disk} does not exist")
+        if tag_in(body) and not _succeeded(body):
+            raise _in_making(disk)
         if not (is_uploading(body) and tag_in(body)):
             raise TargetBusy(
                 f"{disk} is not a new disk that a restore of ours fills",
@@ -86,27 +94,34 @@ class Uploads:
         body = await self._look(disk)
         if body is None or not is_uploading(body) or not tag_in(body):
             return False
-        size_bytes = size_of(body["properties"])
+        await self._close(disk, size_of(body["properties"]), empty=False)
+        return True
+
+    async def let_go(self, disk: ArmId, lease_id: str) -> None:
+        """Whose restore it was does not write to it any more. One that is not complete goes:
+        leave to write to it can be taken back only from a whole disk, so it becomes an empty one
+        first, which nobody takes for what was to be restored."""
+        body = await self._look(disk)
+        if body is None or not is_uploading(body) or lease_of(JobId(tag_in(body))) != lease_id:
+            return
+        try:
+            await self._close(disk, size_of(body["properties"]), empty=True)
+        except GrantRefused:
+            return  # it was completed in this moment
+        with suppress(Invalid):  # who may not delete it leaves it empty
+            await self._delete(disk)
+
+    async def _close(self, disk: ArmId, size_bytes: int, *, empty: bool) -> None:
         async with self.writing(disk) as held:
             with translated(str(disk), SAS_OVER):
+                if empty:
+                    await held.client.clear_page(0, size_bytes)
                 await held.client.upload_page(
                     footer(size_bytes, uuid5(NAMESPACE_URL, str(disk))), size_bytes, FOOTER_BYTES
                 )
         await self._grants.end(disk)
         self._sizes.pop(disk, None)
         await self._completed(disk)
-        return True
-
-    async def let_go(self, disk: ArmId) -> None:
-        """Nobody of ours writes to it any more. One that is not complete stays unusable; leave to
-        write to it then ends by itself, as the service takes none back before that."""
-        self._sizes.pop(disk, None)
-        body = await self._look(disk)
-        if body is not None and is_uploading(body) and tag_in(body):
-            try:
-                await self._grants.end(disk)
-            except GrantRefused:
-                return  # it is no VHD yet, and is not to be one
 
     async def delete(self, disk: ArmId) -> None:
         """One that is gone already is no error; one that is not ours stays. Raises `Invalid`."""
@@ -116,8 +131,11 @@ class Uploads:
         if not tag_in(body):
             raise Invalid(f"{disk} was not made by a restore: it is not ours to delete")
         await self.complete(disk)  # before that, leave to write to it cannot be ended
-        with arm_translated(str(disk)):
-            await self._operations(disk).begin_delete(disk.group, disk.name, polling=FirstAnswer())
+        await self._delete(disk)
+
+    async def _delete(self, disk: ArmId) -> None:
+        with suppress(SourceGone), arm_translated(str(disk)):
+            await self._operations(disk).begin_delete(*disk.names, polling=FirstAnswer())
 
     def _check(self, disk: ArmId, size_bytes: int) -> None:
         if not may_restore_into(self._arm.cloud, ArmScope(disk.subscription, disk.group)):
@@ -133,19 +151,6 @@ class Uploads:
                 action="Restore to a page blob instead.",
             )
 
-    def _document(self, region: str, size_bytes: int, tag: str) -> dict[str, Any]:
-        return {
-            "location": region,
-            "tags": tags_of(tag),
-            "sku": {"name": self._arm.cloud.restore_sku},
-            "properties": {
-                "creationData": {
-                    "createOption": "Upload",
-                    "uploadSizeBytes": size_bytes + FOOTER_BYTES,
-                }
-            },
-        }
-
     async def _ready(self, disk: ArmId, wait: float) -> Any:
         """The disk once it waits for its bytes. Raises `Deferred`."""
         began = self._arm.clock.now()
@@ -154,7 +159,7 @@ class Uploads:
             body, wait = await self._look(disk), CALM_SECONDS / 2
             if body is not None and is_uploading(body) and _succeeded(body):
                 return body
-        raise Deferred(f"{disk}: making it takes its time", retry_after=15)
+        raise _in_making(disk)
 
     async def _completed(self, disk: ArmId) -> None:
         began = self._arm.clock.now()
@@ -177,6 +182,31 @@ class Uploads:
 
     def _operations(self, disk: ArmId) -> Any:
         return self._arm.compute(disk.subscription).disks
+
+
+def _document(
+    cloud: Cloud, region: str, traits: Traits, size_bytes: int, tag: str
+) -> dict[str, Any]:
+    """Like the disk of these traits; in its zone where it comes to lie in its region."""
+    zones = {"zones": [traits.zone]} if traits.zone and traits.region == region else {}
+    system = {"osType": traits.os_type, "hyperVGeneration": traits.generation}
+    return {
+        "location": region,
+        **zones,
+        "tags": tags_of(tag),
+        "sku": {"name": cloud.restore_sku or uploadable_sku(traits.sku)},
+        "properties": {
+            **{key: value for key, value in system.items() if value},
+            "creationData": {
+                "createOption": "Upload",
+                "uploadSizeBytes": size_bytes + FOOTER_BYTES,
+            },
+        },
+    }
+
+
+def _in_making(disk: ArmId) -> Deferred:
+    return Deferred(f"{disk}: making it takes its time", retry_after=MAKING_SECONDS / 2)
 
 
 def _succeeded(body: Any) -> bool:

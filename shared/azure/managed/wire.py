@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.azure.managed.naming import tag_in
+from shared.azure.managed.naming import SKU_TAG, ZONE_TAG, tag_in
 from shared.decide.vhd import FOOTER_BYTES
 from shared.model.arm_ids import ArmId, disk_id, snapshot_id
-from shared.model.disk import DiskState, Snapshot
+from shared.model.disk import DiskState, Snapshot, Traits
 from shared.model.errors import Invalid
+from shared.model.ids import DiskUrl
 
 Json = Mapping[str, Any]
 
@@ -48,7 +49,46 @@ def disk_state(disk: ArmId, body: Json) -> DiskState:
         chain=chain_of(disk, str(properties.get("uniqueId", ""))),
         etag="",
         tag=tag_in(body),
+        region=region_of(body),
+        attached_to=_machine_of(body),
     )
+
+
+def _machine_of(body: Json) -> DiskUrl | None:
+    machine = body.get("managedBy")
+    return DiskUrl(str(machine).lower()) if machine else None
+
+
+def region_of(body: Json) -> str:
+    """As region names are written in ids: `westeurope`."""
+    return str(body.get("location", "")).replace(" ", "").lower()
+
+
+def traits_of(body: Json) -> Traits:
+    """What a disk is besides its bytes."""
+    zones = body.get("zones") or ()
+    return Traits(
+        sku=str((body.get("sku") or {}).get("name", "")),
+        region=region_of(body),
+        zone=str(next(iter(zones), "")),
+        **_system_of(body["properties"]),
+    )
+
+
+def _source_traits(body: Json) -> Traits:
+    """Of a snapshot: what the disk was. Its own SKU is another, so that is in its tags."""
+    tags = body.get("tags") or {}
+    return Traits(
+        sku=str(tags.get(SKU_TAG, "")),
+        region=region_of(body),
+        zone=str(tags.get(ZONE_TAG, "")),
+        **_system_of(body["properties"]),
+    )
+
+
+def _system_of(properties: Json) -> dict[str, str]:
+    system, generation = properties.get("osType"), properties.get("hyperVGeneration")
+    return {"os_type": str(system or ""), "generation": str(generation or "") if system else ""}
 
 
 def size_of(properties: Json) -> int:
@@ -83,6 +123,7 @@ def taken_of(body: Json) -> Taken:
         size_bytes=size_of(properties),
         chain=chain_of(disk, str(properties["creationData"].get("sourceUniqueId", ""))),
         tag=tag_in(body),
+        traits=_source_traits(body),
     )
     percent = properties.get("completionPercent")
     return Taken(

@@ -6,7 +6,7 @@ import pytest
 
 from local.arm.controls import clear_faults
 from shared.azure import arm
-from shared.azure.managed import snapshots, uploads
+from shared.azure.managed import snapshots, together, uploads
 from tests.contract.managed.world import ArmPeople, managed_world, running_arm
 from tests.contract.worlds import World
 from tests.stack.azurite_fixtures import RunningStorage
@@ -24,6 +24,7 @@ async def both(
 ) -> AsyncIterator[tuple[World, ArmPeople]]:
     for module in (arm, snapshots, uploads):  # the fake's time runs faster, too
         monkeypatch.setattr(module, "CALM_SECONDS", 0.1)
+    monkeypatch.setattr(together, "GATHER_SECONDS", 0.01)
     async with managed_world(storage, origin) as made:
         yield made
     clear_faults(origin)

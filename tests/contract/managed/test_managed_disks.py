@@ -8,10 +8,11 @@ import pytest
 
 from local.arm.controls import add_faults, clear_counters, clear_faults, read_counters
 from local.arm.faults import Fault
-from shared.azure.managed import ranges
+from shared.azure.managed import grants, ranges, snapshots
 from shared.azure.managed.naming import snapshot_name
 from shared.model.arm_ids import disk_id, snapshot_id
 from shared.model.deferral import Deferred
+from shared.model.disk import Snapshot, Traits
 from shared.model.errors import (
     ChainBroken,
     Invalid,
@@ -109,7 +110,11 @@ async def test_a_snapshot_is_taken_once_under_its_tag(world: World, people: ArmP
     assert await world.ports.disks.snapshots(disk) == [first]
     assert (await read(world, first))[0] == "a"
     shown = people.show(first.id)
-    assert shown["tags"] == {"vaultline-job": JOB, "vaultline-item": "os-disk"}
+    assert shown["tags"] == {
+        "vaultline-job": JOB,
+        "vaultline-item": "os-disk",
+        "vaultline-source-sku": "Premium_LRS",
+    }
     assert shown["properties"]["incremental"] is True
 
 
@@ -211,56 +216,135 @@ async def test_a_refusal_for_the_rate_is_a_wait(world: World, origin: str) -> No
     assert (await world.ports.disks.take_snapshot(disk, JOB)).tag == JOB
 
 
-async def test_a_full_backup_takes_five_calls(world: World, origin: str) -> None:
+async def test_a_backup_takes_six_calls(
+    storage: RunningStorage, world: World, people: ArmPeople, origin: str
+) -> None:
+    """A full one four, an increment two more to read its base; a listing serves the whole group."""
     disk = world.disk()
-    put(world, disk, 0, "a")
     await world.ports.disks.state(disk)
     clear_counters(origin)
-    snapshot = await world.ports.disks.take_snapshot(disk, JOB)
+    base = await _backed_up(world, disk, "base")
+    counted = calls(origin)
+    assert counted.pop("Snapshots_ListByResourceGroup") == 1
+    assert sum(counted.values()) == 4, counted
+    async with managed_world(storage, origin, group=people.group) as (later, _):
+        await later.ports.disks.state(disk)
+        clear_counters(origin)
+        snapshot = await _backed_up(later, disk, JOB)
+        assert await changed(later, snapshot, base) == ["+0-1"]
+    counted = calls(origin)
+    counted.pop("Snapshots_ListByResourceGroup")
+    assert sum(counted.values()) == 6, counted
+
+
+async def _backed_up(world: World, disk: DiskUrl, job: str) -> Snapshot:
+    put(world, disk, 0, "a")
+    snapshot = await world.ports.disks.take_snapshot(disk, job)
     for _ in range(3):  # parts, one after another
         async with world.ports.disks.grant(snapshot):
             await flat(world.ports.disks.allocated(snapshot))
     await world.ports.disks.take_back(disk)
-    counted = calls(origin)
-    assert counted.pop("Snapshots_ListByResourceGroup") == 1
-    assert sum(counted.values()) == 5, counted
+    return snapshot
 
 
-async def test_leave_is_shared_and_taken_back_once(world: World, people: ArmPeople) -> None:
+async def test_disks_that_are_due_together_are_looked_at_together(
+    storage: RunningStorage, world: World, people: ArmPeople
+) -> None:
+    disks = [world.disk(name=f"disk-{number}") for number in range(6)]
+    async with managed_world(storage, people.origin, group=people.group) as (fresh, _):
+        clear_counters(people.origin)
+        taken = await asyncio.gather(*(fresh.ports.disks.take_snapshot(d, JOB) for d in disks))
+    assert [each.disk for each in taken] == disks
+    counted = calls(people.origin)
+    assert counted["Snapshots_CreateOrUpdate"] == 6
+    assert counted["Disks_ListByResourceGroup"] == 1, "where they are was asked for each"
+    assert counted.get("Snapshots_Get", 0) + counted["Snapshots_ListByResourceGroup"] < 6, counted
+
+
+async def test_a_snapshot_says_what_its_disk_was(world: World, people: ArmPeople) -> None:
+    disk = world.disk(None, "zoned")
+    fields = {"sku": {"name": "StandardSSD_LRS"}, "zones": ["2"]}
+    people.make_like(disk, GIBIBYTE, fields, {"osType": "Linux"})
+    snapshot = await world.ports.disks.take_snapshot(disk, JOB)
+    assert snapshot.traits == Traits(
+        sku="StandardSSD_LRS", region="westeurope", zone="2", os_type="Linux"
+    )
+    assert (await world.ports.disks.state(disk)).region == "westeurope"
+    assert await world.ports.disks.snapshots(disk) == [snapshot]
+
+
+async def test_leave_is_shared_and_ends_by_itself(
+    world: World, people: ArmPeople, origin: str
+) -> None:
     snapshot = await world.ports.disks.take_snapshot(world.disk(), JOB)
     async with (
         world.ports.disks.grant(snapshot) as one,
         world.ports.disks.grant(snapshot) as other,
     ):
         assert one.url == other.url
-        await world.ports.disks.take_back(snapshot.disk)
-        assert people.show(snapshot.id)["properties"]["diskState"] == "ActiveSAS", "it is in use"
+    clear_counters(origin)
     await world.ports.disks.take_back(snapshot.disk)
-    assert people.show(snapshot.id)["properties"]["diskState"] == "Unattached"
+    assert "Snapshots_RevokeAccess" not in calls(origin), "it was worth a call"
+    await world.ports.disks.delete_snapshot(snapshot)
+    assert people.is_gone(snapshot.id)
 
 
-async def test_leave_that_nobody_uses_ends_by_itself(storage: RunningStorage, origin: str) -> None:
-    async with managed_world(storage, origin, grant_linger_seconds=0.05) as (world, people):
+async def test_leave_that_was_too_short_is_longer_and_taken_back(
+    storage: RunningStorage, people: ArmPeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grants, "SHORT", timedelta(seconds=1))
+    monkeypatch.setattr(grants, "MARGIN", timedelta())
+    async with managed_world(storage, people.origin, grant_linger_seconds=0.05) as (world, its):
         snapshot = await world.ports.disks.take_snapshot(world.disk(), JOB)
-        async with world.ports.disks.grant(snapshot):
-            pass
+        async with world.ports.disks.grant(snapshot) as short:
+            await asyncio.sleep(1.1)
+        async with world.ports.disks.grant(snapshot) as long:
+            assert long.url != short.url
+            await asyncio.sleep(1.1)
+            assert await read(world, snapshot) == "." * 16
         for _ in range(100):
             await asyncio.sleep(0.02)
-            if people.show(snapshot.id)["properties"]["diskState"] == "Unattached":
+            if its.show(snapshot.id)["properties"]["diskState"] == "Unattached":
                 return
     raise AssertionError("the SAS is still out")
 
 
 @pytest.mark.fault(43)
-async def test_what_a_dead_process_left_is_swept(
+async def test_what_dead_processes_left_is_swept(
     storage: RunningStorage, world: World, people: ArmPeople
 ) -> None:
+    """What is more than a backup leaves, or older."""
+    disk = world.disk()
+    taken = [await world.ports.disks.take_snapshot(disk, f"job-{n}") for n in range(3)]
+    async with managed_world(storage, people.origin) as (another, _):
+        for each in taken:
+            people.call("POST", f"{each.id}/beginGetAccess", READ)
+        await another.ports.disks.take_back(disk)
+    states = [people.show(each.id)["properties"]["diskState"] for each in taken]
+    assert states == ["Unattached"] * 3
+
+
+@pytest.mark.fault(43)
+async def test_what_an_old_backup_left_is_swept(
+    storage: RunningStorage, world: World, people: ArmPeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
     snapshot = await world.ports.disks.take_snapshot(world.disk(), JOB)
-    async with (
-        world.ports.disks.grant(snapshot),
-        managed_world(storage, people.origin) as (another, _),
-    ):
+    people.call("POST", f"{snapshot.id}/beginGetAccess", READ)
+    monkeypatch.setattr(snapshots, "SHORT", timedelta(days=-1))
+    async with managed_world(storage, people.origin) as (another, _):
         await another.ports.disks.take_back(snapshot.disk)
+    assert people.show(snapshot.id)["properties"]["diskState"] == "Unattached"
+
+
+async def test_leave_in_use_is_not_swept(
+    world: World, people: ArmPeople, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = await world.ports.disks.take_snapshot(world.disk(), JOB)
+    monkeypatch.setattr(snapshots, "SHORT", timedelta(days=-1))
+    async with world.ports.disks.grant(snapshot):
+        await world.ports.disks.take_back(snapshot.disk)
+        assert people.show(snapshot.id)["properties"]["diskState"] == "ActiveSAS"
+    await world.ports.disks.take_back(snapshot.disk)
     assert people.show(snapshot.id)["properties"]["diskState"] == "Unattached"
 
 

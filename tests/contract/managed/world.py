@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.error import HTTPError
 from uuid import uuid4
 
 from azure.storage.blob import BlobClient
@@ -85,12 +86,16 @@ class ArmPeople:
         self.make_disk(disk, size_bytes)
 
     def make_disk(self, disk: DiskUrl, size_bytes: int, sku: str = "Premium_LRS") -> None:
-        properties = {
+        self.make_like(disk, size_bytes, {"sku": {"name": sku}}, {})
+
+    def make_like(self, disk: DiskUrl, size_bytes: int, fields: Any, properties: Any) -> None:
+        """A disk of which more is told."""
+        told = {
             "creationData": {"createOption": "Empty"},
             "diskSizeGB": -(-size_bytes // GIBIBYTE),
+            **properties,
         }
-        body = {"location": REGION, "sku": {"name": sku}, "properties": properties}
-        self.call("PUT", disk, body)
+        self.call("PUT", disk, {"location": REGION, **fields, "properties": told})
         self._settled(disk)
 
     def put(self, disk: DiskUrl, start: int, body: bytes) -> None:
@@ -132,6 +137,13 @@ class ArmPeople:
         shown: Mapping[str, Any] = self.call("GET", id_)
         return shown
 
+    def is_gone(self, id_: str) -> bool:
+        try:
+            self.show(id_)
+        except HTTPError as error:
+            return error.code == 404
+        return False
+
     def revoke(self, id_: str) -> None:
         self.call("POST", f"{id_}/endGetAccess")
 
@@ -148,10 +160,10 @@ class ArmPeople:
 
 @asynccontextmanager
 async def managed_world(
-    storage: RunningStorage, origin: str, **cloud: Any
+    storage: RunningStorage, origin: str, group: str = "", **cloud: Any
 ) -> AsyncIterator[tuple[World, ArmPeople]]:
-    """A resource group of its own on the running fake, and the ports over it."""
-    people = ArmPeople(origin, f"rg-{uuid4().hex[:8]}")
+    """A resource group on the running fake, its own unless named, and the ports over it."""
+    people = ArmPeople(origin, group or f"rg-{uuid4().hex[:8]}")
     people.make_group()
     ours = Cloud(
         endpoint=origin,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Protocol
 
 from shared.model.dead_letter import DeadLetter
-from shared.model.disk import DiskState, Fence, Snapshot
+from shared.model.disk import NO_TRAITS, DiskState, Fence, Snapshot, Traits
 from shared.model.expiry import Guard
 from shared.model.group import Group, GroupName
 from shared.model.ids import DiskUrl, Epoch, ItemId, JobId, PolicyName, VaultName
@@ -24,6 +24,9 @@ from shared.model.pace import Pace
 from shared.model.policy import Policy
 from shared.model.ranges import ChangedRange, PageRange
 from shared.model.vault import Vault
+from shared.ports.inspection import Inspection
+from shared.ports.machines import Machines
+from shared.ports.recovery import RecoveryVaults
 
 
 class Clock(Protocol):
@@ -311,8 +314,22 @@ class Images(Protocol):
     `copy`, `clear` and `write` are tried once: who asks for many at a time decides when to repeat
     what, and how many to send (`shared.steps.lanes`)."""
 
-    async def create(self, disk: DiskUrl, size_bytes: int, tag: str) -> DiskState:
-        """An image of zeros that carries `tag` (its `DiskState.tag`). Raises `AlreadyExists`."""
+    async def create(
+        self,
+        disk: DiskUrl,
+        size_bytes: int,
+        tag: str,
+        traits: Traits = NO_TRAITS,
+        region: str = "",
+    ) -> DiskState:
+        """An image of zeros that carries `tag` (its `DiskState.tag`). A managed disk is made like
+        one of these traits, in the region, or else in its resource group's. Raises
+        `AlreadyExists`."""
+        ...
+
+    async def complete(self, disk: DiskUrl) -> None:
+        """Makes a disk that a machine can have of what was written; repeatable, and nothing to do
+        for a page blob. Raises `SourceGone`."""
         ...
 
     async def delete(self, disk: DiskUrl) -> None:
@@ -392,5 +409,10 @@ class Ports:
     images: Images
     plans: Plans
     containers: Containers
+    machines: Machines
+    inspection: Inspection
+    recovery: RecoveryVaults
     pace: Pace = field(default_factory=Pace)
     guard: Guard = field(default_factory=Guard)
+    staging_account: str = ""
+    """The id of the storage account that restores from Recovery Services vaults pass through."""
