@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from cli.requests import Request, follow, post
+from cli.demo.asking import JobFailed, ask, ended
+from cli.requests import Request
 from cli.session import Session
-from shared.model.errors import VaultlineError
 from shared.model.ids import DiskUrl, ItemId, PointId, RequestId, VaultName, point_of, slot_job
-from shared.model.job import Job, Operation, Status
+from shared.model.job import Job, Operation
 from shared.model.point import Point
 from shared.model.policy import Policy
 from shared.model.vault import Vault, VaultKind
@@ -18,15 +18,6 @@ from shared.steps.commands import BACKUP, PROTECT, RESTORE
 
 ITEM = ItemId("demo")
 VAULT = VaultName("demo")
-JOB_SECONDS = 600.0
-"""A job that takes longer than this has failed the demo."""
-
-
-class JobFailed(VaultlineError):
-    """A job that the demo needs did not end well."""
-
-    code = "JobFailed"
-    action = "Run the demo again with --keep, and look into the logs in its folder."
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Pipeline:
         request = Request(
             item_id=ITEM, job_id=job, operation=Operation.BACKUP, request_id=RequestId(job)
         )
-        return await self.point(point_of((await self._ended(request)).id))
+        return await self.point(point_of((await ended(self.session, request)).id))
 
     async def requested(self) -> Point:
         """The point that a `backup-now` message makes. Raises `JobFailed`."""
@@ -80,15 +71,4 @@ class Pipeline:
         return row.record
 
     async def _ask(self, operation: Operation, name: str, **fields: Any) -> Job:
-        given = {"type": _TYPES[name], "item_id": ITEM, **fields}
-        return await self._ended(await post(self.session, ITEM, operation, name, given))
-
-    async def _ended(self, request: Request) -> Job:
-        job = await follow(self.session, request, JOB_SECONDS, lambda *_: None)
-        if job.status is not Status.COMPLETED:
-            why = f": {job.error.code}: {job.error.message}" if job.error else ""
-            raise JobFailed(f"job {job.id} ended {job.status}{why}")
-        return job
-
-
-_TYPES = {PROTECT: "protect", BACKUP: "backup-now", RESTORE: "restore"}
+        return await ask(self.session, ITEM, operation, name, **fields)

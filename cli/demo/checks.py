@@ -30,7 +30,7 @@ async def look_into(
 ) -> Seen:
     """Downloads the disk to `image`, compares it with `contents`, and removes it."""
     await download(ports, snapshot, image)
-    return await asyncio.to_thread(_examine, tools, image, contents)
+    return await asyncio.to_thread(examine, tools, image, contents)
 
 
 async def look_at_live(
@@ -51,7 +51,8 @@ def restored(seen: Seen, job: Job) -> Restored:
     return Restored(seen=seen, moved_bytes=job.moved_bytes, seconds=seconds)
 
 
-def _examine(tools: FileSystems, image: Path, contents: Contents) -> Seen:
+def examine(tools: FileSystems, image: Path, contents: Contents) -> Seen:
+    """What an image of a disk holds, compared with `contents`; the image is removed."""
     files = {
         path: file_verdict(expected, tools.extract(image, path))
         for path, expected in contents.items()

@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -40,10 +40,10 @@ def own_folder(asked: Path | None, *, keep: bool) -> Iterator[Path]:
 
 
 @contextmanager
-def own_stack(folder: Path) -> Iterator[StackConfig]:
+def own_stack(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[StackConfig]:
     """A stack in the folder, to be started inside; stopped on the way out, which no second signal
     cuts short. A signal to end comes as `KeyboardInterrupt`."""
-    config = stack.stack_config(folder)
+    config = stack.stack_config(folder, settings=settings)
     before = {each: signal.signal(each, signal.default_int_handler) for each in ENDING}
     signal.signal(signal.SIGTERM, _as_interrupt)
     signal.signal(signal.SIGHUP, _as_interrupt)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from cli.demo.filesystem import CLEAN
 from cli.demo.traffic import Traffic
+from cli.spans import Span
 from shared.model.ids import JobId
 from shared.model.point import Kind
 
@@ -150,6 +151,8 @@ class Proof:
     traffic: Traffic
     trace_id: str
     """Of the first incremental backup."""
+    spans: Sequence[Span] = ()
+    """Its timeline."""
     seconds: float = 0.0
 
     @property

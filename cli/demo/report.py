@@ -1,11 +1,10 @@
 """The proof as people read it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cli.demo.proof import Proof
 from cli.output import Column, say, show_list, size, terminal
-from cli.spans import Span
 from cli.waterfall import waterfall
 
 COLUMNS = (
@@ -33,11 +32,11 @@ def rows(proof: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [_row(each) for each in (*proof["points"], onto, original["safety_point"])]
 
 
-def show(proof: Proof, spans: Sequence[Span]) -> None:
+def show(proof: Proof) -> None:
     """The table, the timeline of one incremental backup, and what it all comes to."""
     show_list(rows(proof.view()), COLUMNS, as_json=False, empty="")
     say("\nThe timeline of the first incremental backup:\n")
-    say("\n".join(waterfall(spans, max(terminal().width, TIMELINE_WIDTH))))
+    say("\n".join(waterfall(proof.spans, max(terminal().width, TIMELINE_WIDTH))))
     say("\n" + "\n".join(summary(proof)))
 
 

@@ -42,6 +42,7 @@ class SourceDisk:
 def build(folder: Path, tools: FileSystems, size_mib: int) -> SourceDisk:
     """A new image of real files in the folder. Raises `ToolFailed`."""
     root, tree, image = library(), folder / "tree", folder / "disk.img"
+    folder.mkdir(parents=True, exist_ok=True)
     files = fitting(listed(root), int(size_mib * MIB * _FILLED))
     lay_out(root, files, tree)
     tools.make(image, size_mib, tree)
@@ -56,24 +57,21 @@ def build(folder: Path, tools: FileSystems, size_mib: int) -> SourceDisk:
     )
 
 
-async def upload(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
-    """Makes the page blob and writes what the image holds; its zeros stay unwritten."""
-    size = disk.state.size_bytes
-    await ports.images.create(url, size, tag="")
-    changes = differences(blank(size), disk.state.blocks)
-    await write_changes(ports, url, disk.image, changes)
-    return replace(disk, written_bytes=_bytes(changes, Change.WRITTEN))
+def first_state(disk: SourceDisk) -> tuple[SourceDisk, list[ChangedRange]]:
+    """The disk as it was built, and what is to be written to a blank one: its zeros stay
+    unwritten."""
+    changes = differences(blank(disk.state.size_bytes), disk.state.blocks)
+    return replace(disk, written_bytes=_bytes(changes, Change.WRITTEN)), changes
 
 
-async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
-    """Makes the next round of edits, in the image and then in the blob, where only blocks that
-    differ are written, and blocks that became zeros are cleared."""
+def next_state(disk: SourceDisk) -> tuple[SourceDisk, list[ChangedRange]]:
+    """The disk after its next round of edits, made in its image, and what changed: blocks that
+    became zeros are to be cleared. Raises `ToolFailed`."""
     edit, *later = disk.edits
-    await asyncio.to_thread(disk.tools.edit, disk.image, edit)
-    state = await asyncio.to_thread(survey, disk.image)
+    disk.tools.edit(disk.image, edit)
+    state = survey(disk.image)
     changes = differences(disk.state.blocks, state.blocks)
-    await write_changes(ports, url, disk.image, changes)
-    return replace(
+    edited = replace(
         disk,
         state=state,
         contents=after(disk.contents, edit),
@@ -81,6 +79,22 @@ async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
         written_bytes=_bytes(changes, Change.WRITTEN),
         cleared_bytes=_bytes(changes, Change.CLEARED),
     )
+    return edited, changes
+
+
+async def upload(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
+    """Makes the page blob and writes what the image holds."""
+    await ports.images.create(url, disk.state.size_bytes, tag="")
+    uploaded, changes = first_state(disk)
+    await write_changes(ports, url, disk.image, changes)
+    return uploaded
+
+
+async def change(ports: Ports, disk: SourceDisk, url: DiskUrl) -> SourceDisk:
+    """Makes the next round of edits, in the image and then in the blob."""
+    changed, changes = await asyncio.to_thread(next_state, disk)
+    await write_changes(ports, url, disk.image, changes)
+    return changed
 
 
 def unchanged(disk: SourceDisk) -> SourceDisk:

@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.stack, needs_tools]
 
 SIZE_MIB = 64
 STORY_SECONDS = 240
+VM_STORY_SECONDS = 420
+RESTORES = ["disks", "alternate", "original"]
 HEX_DIGITS = set("0123456789abcdef")
 
 
@@ -38,6 +40,32 @@ def test_the_demo_proves_the_pipeline_right(tmp_path: Path) -> None:
     assert 60 < proof["seconds"] < STORY_SECONDS
     _check_points(proof["points"])
     _check_original(proof)
+
+
+def test_the_demo_of_machines_proves_every_disk(tmp_path: Path) -> None:
+    with _demo(tmp_path, "--json", "--vm") as demo:
+        out, err = demo.communicate(timeout=VM_STORY_SECONDS)
+    assert _left(tmp_path) == []
+    assert (demo.returncode, err) == (0, ""), out + err
+    proof = json.loads(out)
+    assert json.loads((tmp_path / "demo-proof.json").read_text()) == proof
+    assert (proof["ok"], proof["problems"]) == (True, [])
+    ours, azures = proof["machines"]
+    assert [machine["vault"] for machine in (ours, azures)] == ["storage", "recovery-services"]
+    for machine, disks in ((ours, 3), (azures, 2)):
+        assert {backup["trigger"] for backup in machine["backups"]} == {"schedule", "request"}
+        assert [restore["kind"] for restore in machine["restores"]] == RESTORES
+        for restore in machine["restores"]:
+            assert len(restore["disks"]) == disks
+            assert len({disk["sha256_source"] for disk in restore["disks"]}) == disks
+            for disk in restore["disks"]:
+                assert HEX_DIGITS.issuperset(disk["sha256_source"])
+                assert disk["sha256_restored"] == disk["sha256_source"]
+                assert disk["fsck"] == "clean"
+    first, second = ours["backups"]
+    assert [first["kind"], second["kind"]] == ["full", "incremental"]
+    assert 0 < second["copied_bytes"] < first["copied_bytes"] / 2
+    assert {backup["consistency"] for backup in ours["backups"]} == {"file-system"}
 
 
 def test_a_demo_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
