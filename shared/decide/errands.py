@@ -147,6 +147,31 @@ def look_again(row: Versioned[Job], sight: Sight, now: datetime, pace: Pace) -> 
     return Decision(None, (update(row, seen),), (follow_message(seen, at),))
 
 
+def gives_way(item: Item, job: Job, sight: Sight) -> bool:
+    """Whether somebody waits for the place of a slot's job that has nothing to do yet but to wait
+    for the vault's own backup."""
+    waits = job.slot is not None and not sight.mirrors and job.status is Status.IN_PROGRESS
+    return waits and item.snapshotting == job.id and bool(item.queued)
+
+
+def give_way(item: Versioned[Item], row: Versioned[Job], now: datetime) -> Decision[None]:
+    """The slot's job goes to the end of the queue, and looks on when its turn comes: what the
+    vault did meanwhile is found then as well."""
+    job = row.record
+    errand = replace(errand_of(job), looks=errand_of(job).looks + 1)
+    tasks = tuple(replace(task, status=Status.NOT_STARTED) for task in job.sub_tasks)
+    waiting = replace(
+        with_errand(job, errand),
+        status=Status.NOT_STARTED,
+        sub_tasks=tasks,
+        look_at=None,
+        progressed_at=now,
+    )
+    left = item.record.without(job.id)
+    left = replace(left, queued=(*left.queued, job.id))
+    return Decision(None, (update(item, left), update(row, waiting)), next_turn(left, job))
+
+
 def troubled(job: Job, error: VaultlineError, now: datetime) -> Sight:
     """What a vault that did not answer as it should means for the job."""
     heard = errand_of(job).heard_at or job.started_at

@@ -1,6 +1,5 @@
 """A machine in a Recovery Services vault of the laptop's Azure, through the running host."""
 
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
@@ -20,14 +19,14 @@ def cloud(rig: Rig) -> Cloud:
 
 
 @pytest.fixture
-def vault(rig: Rig, cloud: Cloud) -> Iterator[str]:
+def vault(rig: Rig, cloud: Cloud) -> str:
     name = f"rs-{uuid4().hex[:6]}"
     id_ = f"{cloud.group(GROUP)}/providers/Microsoft.RecoveryServices/vaults/{name}"
     made = rig.vaultline(
         "vault", "create", name, "--kind", "recovery-services", "--id", id_, "--region", REGION
     )
     assert (made["kind"], made["redundancy"]) == ("recovery-services", "GRS")
-    yield name
+    return name
 
 
 def asked(rig: Rig, item: ItemId, operation: str, **command: object) -> JobId:

@@ -5,11 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from shared.decide.errands import SLOT_PATIENCE
+from shared.model.ids import slot_job
 from shared.model.item import ProtectionState
 from shared.model.job import TAKE_SNAPSHOT, TRANSFER, Status
 from shared.model.machine import Consistency
 from shared.model.point import Tier
 from shared.steps.expiry import preview_expiry
+from shared.steps.tick import tick
 from shared.steps.views import job_view
 from tests.sim.mirrored import (
     FAILURE,
@@ -27,6 +30,7 @@ from tests.sim.mirrored import (
     protected,
     slot,
     the_item,
+    the_job,
     vault_jobs,
 )
 from tests.sim.world import ITEM, World
@@ -90,6 +94,34 @@ async def test_a_slot_adopts_the_vaults_own_backup() -> None:
     points = await world.points()
     assert [point.job_id for point in points] == [job.id for job in jobs]
     assert len({point.mirrors for point in points}) == 3
+
+
+async def test_who_asks_need_not_wait_for_a_slot_that_the_vault_leaves_out() -> None:
+    """A slot's job that only looks for the vault's own backup lets a request go first."""
+    world = await protected()
+    policy = (await the_item(world)).policy
+    world.ports.recovery.shelf(RSV).policies[f"vaultline-{policy}"] = {"timeZone": "none"}
+    now = world.ports.clock.now()
+    at = now.replace(hour=2, minute=0, second=0, microsecond=0) + timedelta(days=now.hour >= 2)
+    waiting = slot_job(ITEM, at)
+    world.ports.clock.set(at)
+    await tick(world.ports)
+    for _ in range(3):
+        await world.turn()
+    assert (await the_item(world)).snapshotting == waiting
+    request = await world.command(type="backup-now", item_id=ITEM)
+    begun = world.ports.clock.now()
+    await world.turn()
+    while not (job := await job_of(world, "backup", request)).status.ended:
+        await world.turn()
+    assert job.status is Status.COMPLETED
+    assert world.ports.clock.now() - begun < SLOT_PATIENCE
+    await world.settle(4000)
+    late = await the_job(world, waiting)
+    assert late.error is not None
+    assert late.error.code == "ScheduledBackupMissing"
+    item = await the_item(world)
+    assert (item.queued, item.snapshotting) == ((), None)
 
 
 async def test_a_slot_that_the_vault_leaves_out_fails_in_words() -> None:

@@ -8,9 +8,18 @@ from dataclasses import replace
 from enum import StrEnum
 
 from shared.decide.decision import Decision
-from shared.decide.errands import Sight, ask_to_go_on, errand_of, look_again, troubled
+from shared.decide.errands import (
+    Sight,
+    ask_to_go_on,
+    errand_of,
+    give_way,
+    gives_way,
+    look_again,
+    troubled,
+)
 from shared.decide.mirroring import Made
 from shared.model.errors import Invalid, Transient, VaultlineError
+from shared.model.item import Item
 from shared.model.job import Job, Operation, Status
 from shared.model.messages import FollowVault
 from shared.model.recovery import VaultItemState
@@ -146,6 +155,9 @@ async def _wait(ports: Ports, case: Case, sight: Sight) -> None:
         row = await the(ports, case.item.id, Job, case.job.id)
         if row.record.status.ended or errand_of(row.record).looks != case.errand.looks:
             return Decision(None)
+        item = await the(ports, case.item.id, Item)
+        if gives_way(item.record, row.record, sight):
+            return give_way(item, row, ports.clock.now())
         return look_again(row, sight, ports.clock.now(), ports.pace)
 
     await transact(ports, case.item.id, decide)
