@@ -44,8 +44,9 @@ def test_a_machine_lives_in_azures_own_vault(rig: Rig, cloud: Cloud, vault: str)
     job = rig.ended(rig.ask_backup(item), SECONDS)
     assert job["status"] == "Completed", job
     assert task(job, "Transfer data to vault") == "Completed"
-    (point,) = rig.points(item)
-    assert (point["job_id"], point["tiers"]) == (job["id"], ["snapshot", "vault"])
+    # The vault's clock is fast: its own schedule may have made a point besides.
+    [point] = [point for point in rig.points(item) if point["job_id"] == job["id"]]
+    assert point["tiers"] == ["snapshot", "vault"]
 
     target = {
         "kind": "disks",
