@@ -125,7 +125,7 @@ def begin_check_round(
     if before.phase is not Phase.PLANNING or waits(its, before):
         return Decision(None)
     epoch = Epoch(its.epoch + 1)
-    begun = replace(before, epoch=epoch, progressed_at=now)
+    begun = replace(before, epoch=epoch, epochs=before.epochs + 1, progressed_at=now)
     raised = replace(its, epoch=epoch)
     if before.round is not Round.CHECK:
         begun, raised = _aimed(its, begun), replace(raised, transferring=before.job_id)
@@ -228,7 +228,7 @@ def heal(
     ended = _healed_job(job.record, check, findings, now)
     healed = replace(
         its.without(ended.id),
-        base=replace(its.base, replica=sealed),
+        base=replace(its.base, replica=sealed, epoch=check.epoch),
         suspect=(),
         checked_at=now,
         expiry_due=True,

@@ -10,7 +10,7 @@ from shared.model.arm_ids import disk_id
 from shared.model.disk import Snapshot
 from shared.model.errors import Invalid, TargetBusy
 from shared.model.ids import DiskUrl, JobId, digest
-from shared.model.item import Base, Item, Seed
+from shared.model.item import Item, Seed
 from shared.model.ledger import Versioned, update
 from shared.model.machine import Machine, MachineDisk, Power
 from shared.model.point import Point
@@ -91,6 +91,6 @@ def _based(item: Item, point: Point | None, restored: Snapshot) -> Item:
     if point is None or point.replica is None:
         return replace(item, seed=None)
     if item.base and item.base.point == point.id:
-        base = Base(point=point.id, source=restored, replica=item.base.replica)
+        base = replace(item.base, source=restored)
         return replace(item, base=base, seed=None)
     return replace(item, seed=Seed(point=point.id, source=restored, vault_copy=point.replica))

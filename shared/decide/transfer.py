@@ -78,7 +78,8 @@ def begin_round(
         return Decision(None)
     epoch = Epoch(item.record.epoch + 1)
     aimed = _aimed(item.record, transfer.record)
-    begun = replace(aimed, epoch=epoch, stream=_streams(item.record, aimed), progressed_at=now)
+    streams, epochs = _streams(item.record, aimed), aimed.epochs + 1
+    begun = replace(aimed, epoch=epoch, epochs=epochs, stream=streams, progressed_at=now)
     layout = largest(item.record.replica_layout, layout_of(source_of(item.record, begun)))
     raised = replace(item.record, epoch=epoch, replica_layout=layout)
     return Decision(begun, (update(item, raised), update(transfer, begun)))
@@ -207,7 +208,8 @@ def plant_seed(
     seed = item.record.seed
     if seed is None:
         return Decision(None)
-    base = Base(point=seed.point, source=seed.source, replica=replica)
+    epoch = transfer.record.epoch
+    base = Base(point=seed.point, source=seed.source, replica=replica, epoch=epoch)
     again = another_round(item.record.id, transfer, replace(transfer.record, round=Round.COPY), now)
     based = replace(item.record, base=base)
     return Decision(None, (update(item, based), *again.changes), again.messages)
@@ -236,7 +238,7 @@ def commit_point(
         again = another_round(item.record.id, transfer, replace(before, round=Round.COPY), now)
         return Decision(None, again.changes, again.messages)
     point = _point(item.record, job.record, before, replica, reasons, now)
-    base = Base(point=point.id, source=before.snapshot, replica=replica)
+    base = Base(point=point.id, source=before.snapshot, replica=replica, epoch=before.epoch)
     committed = replace(
         item.record,
         state=_protected(item.record.state),
@@ -268,12 +270,15 @@ def _committed(job: Job, transfer: Transfer, now: datetime) -> Job:
 
 
 def unwritten(transfer: Transfer) -> Image:
-    """The base's snapshots of the extents that no round has written to: nor has anybody else
-    since the base, or the plan would have put it right (invariant 4)."""
-    if transfer.base is None:
+    """The base's snapshots of the extents that no round has written to: nor has anybody else since
+    the base, if every epoch since was the transfer's own (invariant 3). None where one was not: a
+    transfer that came to nothing may have written what no listing tells any more, and which of the
+    two, replica or snapshot, is as the source cannot be seen by what is allocated."""
+    base = transfer.base
+    if base is None or transfer.epoch - base.epoch != transfer.epochs:
         return ()
-    base, touched = image_of(transfer.base.replica), frozenset(transfer.touched)
-    return tuple(extent for extent in base if extent.start not in touched)
+    touched = frozenset(transfer.touched)
+    return tuple(each for each in image_of(base.replica) if each.start not in touched)
 
 
 def _base_stands(item: Item, transfer: Transfer) -> bool:

@@ -21,16 +21,23 @@ class ProtectionState(StrEnum):
     PROTECTION_STOPPED = "ProtectionStopped"
 
 
+RETIRED = ""
+"""In the place of a disk's chain: what was kept of it is gone. Should it come back, it gets another
+seat."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Base:
     """What an increment is computed against: a committed point and the two snapshots behind it.
 
     `source` is the source's state at that point, `replica` the replica's: equal byte for byte.
+    `epoch` is the one that it was sealed in: who wrote to the replica since had a later one.
     """
 
     point: PointId
     source: Snapshot
     replica: Snapshot
+    epoch: Epoch = NO_EPOCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +70,7 @@ class Item:
     """The largest that the replica was ever brought to, or is about to be."""
     seats: tuple[str, ...] = ()
     """Of a machine: the chain of the disk that each seat is for, by its number. None is ever given
-    away again."""
+    away again; one that was cleared is `RETIRED`."""
     luns: Luns | None = None
     """Of a machine: which of its disks are backed up; all where nothing is said."""
     state: ProtectionState
@@ -92,7 +99,7 @@ class Item:
     mirrored_at: datetime | None = None
     """When what the vault says of it was last taken over."""
     seen_until: datetime | None = None
-    """When the newest of the vault's backups of it began that we know of, by the vault's clock."""
+    """We know of all backups of it that the vault began until then, by the vault's clock."""
     health: str = ""
     """What the vault finds wrong with it; empty where nothing is."""
     base: Base | None = None

@@ -57,6 +57,8 @@ class Transfer:
     kind_reason: str = ""
     refused_bases: tuple[str, ...] = ()
     plan: PlanRef | None = None
+    epochs: int = 0
+    """How many epochs it took."""
     touched: tuple[int, ...] = ()
     """Where the replica's extents begin that any of its rounds writes to."""
     done_hex: str = "0"

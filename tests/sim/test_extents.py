@@ -5,6 +5,7 @@ import pytest
 
 from shared.model.extents import EXTENT_BYTES as DEFAULT_EXTENT_BYTES
 from shared.model.extents import image_of
+from shared.model.ids import RequestId, request_job
 from shared.model.point import Kind
 from shared.model.ranges import PageRange
 from tests.sim.scenes import (
@@ -135,3 +136,30 @@ async def test_deleting_an_item_deletes_every_extent() -> None:
     await world.settle()
     await days_go_by(world, 16)
     assert [world.ports.storage.find(extent.url) for extent in item.largest_replica] == [None, None]
+
+
+@pytest.mark.fault(1)
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("lie", ["diff_answers_everything", "diff_loses", ""])
+async def test_what_a_cancelled_transfer_cleared_is_in_the_next_points_snapshot(lie: str) -> None:
+    """Invariants 2 and 29: where a transfer came to nothing, no older snapshot stands, although
+    neither the diffs nor what is allocated tell that it wrote anything."""
+    world = await started(size=65_536)
+    world.ports.storage.put(DISK, 0, b"disk" * 1024)
+    truth = Truth(world)
+    await backup(world)
+    world.ports.storage.erase(DISK, PageRange(0, 65_536))
+    if lie:
+        setattr(world.ports.storage, lie, 10)
+    await world.command(type="backup-now", item_id=ITEM, request_id="cleared")
+    while not world.ports.storage.requests["clear"]:
+        if not await world.serve_one():
+            await world.wait()
+    job = request_job(ITEM, "backup", RequestId("cleared"))
+    await world.command(type="cancel", job_id=job)
+    await world.serve_one("commands")
+    await world.settle()
+    await backup(world)
+    last = (await world.points())[-1]
+    assert last.replica is not None
+    assert content(world, last.replica) == truth.at(last)
