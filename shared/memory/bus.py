@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import count
 
 from shared.memory.faults import Faults
+from shared.memory.numbers import Numbers
 from shared.model.errors import Conflict, Invalid, NotFound
 from shared.model.messages import QUEUES, Outgoing
 from shared.ports import Clock
@@ -74,7 +74,7 @@ class MemoryBus:
         self._window = duplicate_window
         self._queues: dict[str, dict[int, _Waiting]] = {queue: {} for queue in queues}
         self._seen: dict[tuple[str, str], datetime] = {}
-        self._numbers = count(1)
+        self._numbers = Numbers()
         self._to_lose: Counter[str] = Counter()
         self._to_duplicate: Counter[str] = Counter()
 

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 
 from shared.memory.faults import Faults
+from shared.memory.numbers import Numbers
 from shared.model.ids import ItemId
 from shared.model.ledger import TRANSACTION_ROWS, chunks
 from shared.model.rowkeys import check_key
@@ -19,7 +19,7 @@ class MemoryDueIndex:
         self._faults = faults or Faults()
         self._slots: set[tuple[datetime, ItemId]] = set()
         self._watches: dict[ItemId, Watch] = {}
-        self._versions = count(1)
+        self._versions = Numbers()
 
     async def slots(self, until: datetime) -> AsyncIterator[DueSlot]:
         async with self._faults.around("due.slots"):

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
 
+from shared.memory.numbers import Numbers
 from shared.model.disk import Snapshot
 from shared.model.errors import GrantOver
 from shared.ports import Clock, ReadGrant
@@ -22,7 +22,7 @@ class Grants:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._numbers = count(1)
+        self._numbers = Numbers()
         self._given: dict[str, _Given] = {}
 
     def give(self, snapshot: Snapshot) -> ReadGrant:

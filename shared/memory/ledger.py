@@ -6,20 +6,30 @@ survive here either.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from itertools import count
+from typing import Any
 
 from shared.codec import from_json, to_json
 from shared.memory.faults import Faults
+from shared.memory.numbers import Numbers
 from shared.model.errors import Conflict
 from shared.model.ids import ItemId
 from shared.model.ledger import Delete, Insert, R, Replace, RowChange, Versioned, row_key
 from shared.model.rowkeys import change_key, check_key, check_transaction
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
+    """A row's JSON, and the record that it holds once somebody has read that."""
+
     body: str
     etag: str
+    held: Any = None
+
+    def read(self, kind: type[R]) -> Versioned[R]:
+        """Frozen, so all readers can share it; never what was written, which JSON may not bear."""
+        if self.held is None:
+            self.held = from_json(kind, self.body)
+        return Versioned(self.held, self.etag)
 
 
 class MemoryLedger:
@@ -28,19 +38,19 @@ class MemoryLedger:
     def __init__(self, faults: Faults | None = None) -> None:
         self._faults = faults or Faults()
         self._items: dict[ItemId, dict[str, _Row]] = {}
-        self._versions = count(1)
+        self._versions = Numbers()
 
     async def get(self, item: ItemId, kind: type[R], id_: str = "") -> Versioned[R] | None:
         async with self._faults.around("ledger.get"):
             row = self._items.get(item, {}).get(check_key(row_key(kind, id_)))
-            return None if row is None else Versioned(from_json(kind, row.body), row.etag)
+            return None if row is None else row.read(kind)
 
     async def rows(self, item: ItemId, kind: type[R]) -> AsyncIterator[Versioned[R]]:
         async with self._faults.around("ledger.rows"):
             rows, prefix = self._items.get(item, {}), row_key(kind)
             found = [rows[key] for key in sorted(key for key in rows if key.startswith(prefix))]
         for row in found:
-            yield Versioned(from_json(kind, row.body), row.etag)
+            yield row.read(kind)
 
     async def commit(self, item: ItemId, changes: Sequence[RowChange]) -> None:
         async with self._faults.around("ledger.commit"):

@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import count
 
 from shared.codec import from_json, to_json
 from shared.memory.faults import Faults
+from shared.memory.numbers import Numbers
 from shared.memory.storage import Blob, Kept, MemoryStorage
 from shared.model.arm_ids import compute_scope
 from shared.model.deferral import Deferred
@@ -86,7 +86,7 @@ class MemoryMachines:
         self._machines: dict[DiskUrl, MemoryMachine] = {}
         self._points: dict[str, RestorePoint] = {}
         self._asked: Counter[str] = Counter()
-        self._ids = count(1)
+        self._ids = Numbers()
 
     # What people do with their machines.
 

@@ -42,6 +42,10 @@ class PageImage:
     def __init__(self, extents: tuple[_Extent, ...] = ()) -> None:
         self._extents = extents
 
+    def __deepcopy__(self, memo: object) -> "PageImage":
+        """A value: it stands for its copies, too."""
+        return self
+
     def written(self, start: int, body: bytes) -> "PageImage":
         """With `body` at `start`; both aligned to pages."""
         extent = _Extent(start, start + len(body), next(_stamps), body)
@@ -53,11 +57,11 @@ class PageImage:
 
     def read(self, range_: PageRange) -> bytes:
         """The bytes of the range; zeros where nothing was written."""
-        body = bytearray(range_.size_bytes)
+        parts, at = list[bytes](), range_.start
         for extent in self._within(range_):
-            at = extent.start - range_.start
-            body[at : at + extent.end - extent.start] = extent.content
-        return bytes(body)
+            parts += (bytes(extent.start - at), extent.content)
+            at = extent.end
+        return b"".join((*parts, bytes(range_.end - at)))
 
     def allocated(self) -> Iterator[PageRange]:
         """What is written, merged."""

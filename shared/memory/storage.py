@@ -7,9 +7,9 @@ the pipeline's ports (`disks.py`) work on the same blobs.
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
 from urllib.parse import urlsplit
 
+from shared.memory.numbers import Numbers
 from shared.memory.pages import PageImage
 from shared.model.disk import NO_TRAITS, DiskState, EpochFence, Fence, LeaseFence, Snapshot, Traits
 from shared.model.errors import AlreadyExists, Invalid, SourceGone, StaleEpoch, TargetBusy
@@ -89,7 +89,7 @@ class MemoryStorage:
         self.foreign_hosts: tuple[str, ...] = ()
         self.listing_rows = 1000
         self._clock = clock
-        self._versions = count(1)
+        self._versions = Numbers()
         self._blobs: dict[DiskUrl, Blob] = {}
         self.apart: dict[str, Kept] = {}
         """Snapshots that outlive their disk, by id: those of machines' restore points."""

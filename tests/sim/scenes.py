@@ -1,8 +1,11 @@
 """What the simulation's tests share: a changing disk, its backups, and the oracle of bytes."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
 
+from shared.memory.pages import PageImage
+from shared.memory.storage import Blob
 from shared.model.disk import Snapshot
 from shared.model.extents import Extent, Image, image_of
 from shared.model.ids import DiskUrl, RequestId
@@ -14,19 +17,31 @@ from tests.sim.world import DISK, EXTENT_BYTES, ITEM, POLICY, World
 
 MIB = 1024 * 1024
 SIZE = 6 * MIB
+BLOCK_BYTES = 64 * 1024
 
 
 def content(world: World, image: Snapshot | DiskUrl) -> str:
-    """What an image holds, byte for byte, as its size and SHA-256: histories of a disk are long,
-    and their bytes would fill the memory."""
+    """What an image holds, byte for byte, as its size and a SHA-256 of the blocks that are not
+    all zeros, each under its place: histories of a disk are long, and would fill the memory."""
     digest, size = sha256(), 0
     for extent in image_of(image) if isinstance(image, Snapshot) else extents(world, image):
         version = world.ports.storage.version(extent.held)
-        for start in range(0, version.size_bytes, 4 * MIB):
-            end = min(start + 4 * MIB, version.size_bytes)
-            digest.update(version.pages.read(PageRange(start, end)))
+        for start in written_blocks(version.pages):
+            block = PageRange(start, min(start + BLOCK_BYTES, version.size_bytes))
+            body = version.pages.read(block)
+            if body != bytes(len(body)):
+                digest.update(f"{size + start} ".encode() + body)
         size += version.size_bytes
     return f"{size} bytes, sha256 {digest.hexdigest()}"
+
+
+def written_blocks(pages: PageImage) -> Iterator[int]:
+    """Where the blocks begin that have any page written, in order."""
+    end = 0
+    for range_ in pages.allocated():
+        start = range_.start - range_.start % BLOCK_BYTES
+        yield from range(max(start, end), range_.end, BLOCK_BYTES)
+        end = range_.end + -range_.end % BLOCK_BYTES
 
 
 def extents(world: World, disk: DiskUrl) -> Image:
@@ -97,15 +112,14 @@ class Truth:
     def __init__(self, world: World) -> None:
         self.world = world
         self.held: dict[str, str] = {}
-        take = world.ports.storage.snapshot
+        self._take = world.ports.storage.snapshot
+        world.ports.storage.snapshot = self._noting  # type: ignore[method-assign]
 
-        def noting(blob, tag):  # type: ignore[no-untyped-def]
-            snapshot = take(blob, tag)
-            if blob.url == DISK:
-                self.held[snapshot.id] = content(world, snapshot)
-            return snapshot
-
-        world.ports.storage.snapshot = noting  # type: ignore[method-assign]
+    def _noting(self, blob: Blob, tag: str) -> Snapshot:
+        snapshot = self._take(blob, tag)
+        if blob.url == DISK:
+            self.held[snapshot.id] = content(self.world, snapshot)
+        return snapshot
 
     def at(self, point: Point) -> str:
         return self.held[_source_id(self.world, point)]

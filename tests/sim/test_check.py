@@ -27,6 +27,7 @@ from tests.sim.checking import (
     the_job,
     vault_copies_are_right,
 )
+from tests.sim.deaths import deaths
 from tests.sim.rot import rot
 from tests.sim.scenes import (
     MIB,
@@ -163,28 +164,22 @@ async def test_what_an_abandoned_transfer_left_is_no_damage_to_any_point() -> No
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_check_is_survived(applied: bool) -> None:
     """Invariants 6, 31 and 33: damage is found, told and repaired, wherever the process dies."""
+    world, truth = await backed_up(size=SMALL, backups=2)
+    rot(world, await the_item(world), SMALL - 512)
+    await ask(world)
     number = 0
-    while True:
-        world, truth = await backed_up(size=SMALL, backups=2)
-        rot(world, await the_item(world), SMALL - 512)
-        await ask(world)
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        if not fault.fired:
-            break
-        assert world.crashes == 1
-        world.ports.faults.planned.clear()
-        await world.settle()
-        job = await the_job(world, CHECK)
+    async for life, held in deaths(world, truth, applied=applied):
+        await life.settle()
+        assert life.crashes == 1
+        job = await the_job(life, CHECK)
         assert job.status is Status.COMPLETED_WITH_WARNINGS, number
         assert findings(job).ranges == ((SMALL - 512, SMALL),)
-        older, newest = await world.points()
+        older, newest = await life.points()
         assert older.suspect
         assert not newest.suspect
-        await nothing_is_left(world)
-        await vault_copies_are_right(world, truth)
-        assert (await check(world, "again")).status is Status.COMPLETED
+        await nothing_is_left(life)
+        await vault_copies_are_right(life, held)
+        assert (await check(life, "again")).status is Status.COMPLETED
         number += 1
     assert number > 40
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from shared.memory import Fault
 from shared.model.ids import DiskUrl, RequestId, request_job
 from shared.model.job import Job, Status
 from shared.model.point import Kind, Point
@@ -20,6 +19,7 @@ from tests.sim.checking import (
     the_job,
     vault_copies_are_right,
 )
+from tests.sim.deaths import deaths
 from tests.sim.rot import rot
 from tests.sim.scenes import (
     MIB,
@@ -28,7 +28,7 @@ from tests.sim.scenes import (
     content,
     restore,
 )
-from tests.sim.world import DISK, ITEM, Crash, World
+from tests.sim.world import DISK, ITEM, World
 
 # ---------------------------------------------------------------- sampling
 
@@ -123,29 +123,23 @@ async def test_a_sample_finds_rot_and_older_points_are_marked() -> None:
 @pytest.mark.parametrize("fault", ["diff", "rot"])
 async def test_a_death_at_any_call_after_a_sample_differs(fault: str, applied: bool) -> None:
     """Invariants 31 and 32: the point is right, and the job says what was wrong."""
+    world, truth = await backed_up(size=TINY)
+    await sampling_everything(world, 60)
+    world.ports.storage.put(DISK, TINY // 2, world.random.randbytes(4096))
+    if fault == "diff":
+        world.ports.storage.diff_loses = 1
+    else:
+        rot(world, await the_item(world), 4096)
+    await world.command(type="backup-now", item_id=ITEM, request_id="doubted")
     number = 0
-    while True:
-        world, truth = await backed_up(size=TINY)
-        await sampling_everything(world, 60)
-        world.ports.storage.put(DISK, TINY // 2, world.random.randbytes(4096))
-        if fault == "diff":
-            world.ports.storage.diff_loses = 1
-        else:
-            rot(world, await the_item(world), 4096)
-        await world.command(type="backup-now", item_id=ITEM, request_id="doubted")
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        crash = world.ports.faults.plan(plan)
-        await world.settle()
-        if not crash.fired:
-            break
-        world.ports.faults.planned.clear()
-        await world.settle()
-        job = await the_job(world, request_job(ITEM, "backup", RequestId("doubted")))
+    async for life, held in deaths(world, truth, applied=applied):
+        await life.settle()
+        job = await the_job(life, request_job(ITEM, "backup", RequestId("doubted")))
         assert job.status is Status.COMPLETED_WITH_WARNINGS, number
-        first, _ = await world.points()
+        first, _ = await life.points()
         assert bool(first.suspect) is (fault == "rot")
-        await vault_copies_are_right(world, truth)
-        await nothing_is_left(world)
+        await vault_copies_are_right(life, held)
+        await nothing_is_left(life)
         number += 1
     assert number > 90
 

@@ -19,6 +19,7 @@ from shared.steps.holds import hold_point, release_point
 from shared.steps.policies import apply_policy, retire_policy
 from shared.steps.reconcile import reconcile
 from shared.steps.tick import tick
+from tests.sim.deaths import deaths
 from tests.sim.scenes import backup, scheduled
 from tests.sim.world import DISK, ITEM, POLICY, Crash, World
 
@@ -341,26 +342,21 @@ async def _old_points(world: World, count: int) -> None:
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_confirmed_clean_up_is_survived(applied: bool) -> None:
     """Invariants 6 and 8: what was confirmed goes, whole, and is counted once; nothing else."""
+    world = await lived(3)
+    await _old_points(world, 4)
+    world.ports = replace(world.ports, guard=Guard(most_removals_a_day=2, least_points=5))
+    plan = await preview_expiry(world.ports, ITEM)
+    assert plan.held
+    await ask(world, confirm=True)
     number = 0
-    while True:
-        world = await lived(3)
-        await _old_points(world, 4)
-        world.ports = replace(world.ports, guard=Guard(most_removals_a_day=2, least_points=5))
-        plan = await preview_expiry(world.ports, ITEM)
-        assert plan.held
-        await ask(world, confirm=True)
-        fault = world.ports.faults.plan(Fault(call="*", skip=number, applied=applied, error=Crash))
-        await world.settle()
-        if not fault.fired:
-            break
-        world.ports.faults.planned.clear()
-        await world.settle()
-        assert len(await world.points()) == 3
-        item = await world.item()
+    async for life, _ in deaths(world, applied=applied):
+        await life.settle()
+        assert len(await life.points()) == 3
+        item = await life.item()
         assert item
         assert item.expiry.removed == 4
         assert (item.expiry.job, item.expiry.confirmed, item.expiry.held) == (None, "", "")
-        assert (await world.jobs())[-1].status.ended
+        assert (await life.jobs())[-1].status.ended
         number += 1
     assert number > 20
 

@@ -3,11 +3,11 @@
 import pytest
 
 from shared.decide.sampling import SAMPLE_BYTES
-from shared.memory import Fault
 from shared.model.job import Status
 from shared.model.point import Kind
+from tests.sim.deaths import deaths
 from tests.sim.scenes import MIB, Truth, backup, content, restore_all, scheduled, scribble, started
-from tests.sim.world import DISK, ITEM, Crash
+from tests.sim.world import DISK, ITEM
 
 SMALL = 4 * MIB + 256 * 1024
 """Still a replica of two extents; the stories that die at every call are long."""
@@ -37,24 +37,18 @@ async def test_backups_restore_byte_for_byte() -> None:
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_backup_is_survived(applied: bool) -> None:
     """Invariants 1 and 6: the process dies before or after the n-th I/O call takes effect."""
+    world = await started(size=SMALL)
+    truth = Truth(world)
+    await scheduled(world)
+    scribble(world)
+    await world.command(type="backup-now", item_id=ITEM)
     number = 0
-    while True:
-        world = await started(size=SMALL)
-        truth = Truth(world)
-        await scheduled(world)
-        scribble(world)
-        await world.command(type="backup-now", item_id=ITEM)
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        if not fault.fired:
-            break
-        assert world.crashes == 1
-        world.ports.faults.planned.clear()
-        await world.settle()
-        points = await world.points()
+    async for life, held in deaths(world, truth, applied=applied):
+        await life.settle()
+        assert life.crashes == 1
+        points = await life.points()
         assert [point.kind for point in points] == [Kind.FULL, Kind.INCREMENTAL]
-        await restore_all(world, truth)
+        await restore_all(life, held)
         number += 1
     assert number > 20
 
@@ -62,27 +56,21 @@ async def test_a_death_at_any_call_of_a_backup_is_survived(applied: bool) -> Non
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_restore_is_survived(applied: bool) -> None:
     """Invariant 6, for a restore onto the original disk."""
+    world = await started(size=SMALL)
+    truth = Truth(world)
+    await scheduled(world)
+    scribble(world)
+    (point,) = await world.points()
+    await world.command(
+        type="restore",
+        item_id=ITEM,
+        point=point.id,
+        target={"kind": "original", "confirm": True},
+    )
     number = 0
-    while True:
-        world = await started(size=SMALL)
-        truth = Truth(world)
-        await scheduled(world)
-        scribble(world)
-        point = (await world.points())[0]
-        await world.command(
-            type="restore",
-            item_id=ITEM,
-            point=point.id,
-            target={"kind": "original", "confirm": True},
-        )
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        world.ports.faults.planned.clear()
-        if not fault.fired:
-            break
-        await world.settle()
-        assert content(world, DISK) == truth.at(point)
-        await world.let_go()
+    async for life, held in deaths(world, truth, applied=applied):
+        await life.settle()
+        assert content(life, DISK) == held.at(point)
+        await life.let_go()
         number += 1
     assert number > 20

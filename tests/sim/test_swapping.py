@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared.memory import Fault
 from shared.model.ids import DiskUrl, digest, item_id
 from shared.model.item import Item
 from shared.model.job import Job, Status
@@ -14,9 +13,10 @@ from shared.model.machine import OS_LUN, Power
 from shared.model.messages import COMMANDS
 from shared.model.point import Kind, Point
 from shared.steps.expiry import request_expiry
+from tests.sim.deaths import deaths
 from tests.sim.scenes import MIB
 from tests.sim.vm_scenes import VM, VmWorld, disk_url, whole
-from tests.sim.world import ITEM, Crash
+from tests.sim.world import ITEM
 
 LUN = 3
 OLD = disk_url("data")
@@ -255,25 +255,19 @@ async def test_a_swap_that_fails_leaves_everything_as_it_was() -> None:
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_is_survived(applied: bool) -> None:
     """Invariants 6 and 18: from the request to the item's new source."""
+    world = await disk_world()
+    point = await world.point()
+    world.ports.machines.slow = 1
+    await world.command(type="restore", item_id=ITEM, point=point.id, target=ORIGINAL)
     number = 0
-    while True:
-        world = await disk_world()
-        point = await world.point()
-        world.ports.machines.slow = 1
-        await world.command(type="restore", item_id=ITEM, point=point.id, target=ORIGINAL)
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        world.ports.faults.planned.clear()
-        if not fault.fired:
-            break
-        await world.settle()
-        item = await world.protected()
-        assert item.source == world.disk != OLD, number
-        assert whole(world.storage, world.disk) == world.held_by[point.id], number
-        assert world.vm.power is Power.RUNNING
-        assert (await world.owner_of(OLD), await world.owner_of(world.disk)) == (None, ITEM)
+    async for life, _ in deaths(world, applied=applied):
+        await life.settle()
+        item = await life.protected()
+        assert item.source == life.disk != OLD, number
+        assert whole(life.storage, life.disk) == life.held_by[point.id], number
+        assert life.vm.power is Power.RUNNING
+        assert (await life.owner_of(OLD), await life.owner_of(life.disk)) == (None, ITEM)
         assert item.base is not None
-        assert item.base.source.disk == world.disk, number
+        assert item.base.source.disk == life.disk, number
         number += 1
     assert number > 30

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.codec import from_json
-from shared.memory import Fault, MemoryImages
+from shared.memory import MemoryImages
 from shared.model.check import Findings
 from shared.model.errors import Invalid
 from shared.model.extents import SEAT_BYTES, image_of, seat_url
@@ -14,10 +14,10 @@ from shared.model.job import TRANSFER, Status
 from shared.model.machine import OS_LUN
 from shared.model.point import Kind, Tier
 from shared.steps.snapshot import PATIENCE
+from tests.sim.deaths import deaths
 from tests.sim.rot import rot
 from tests.sim.scenes import MIB
 from tests.sim.vm_scenes import ITEM, SIZES, VM, VmWorld, disk_url, vm_world
-from tests.sim.world import Crash
 
 
 async def test_a_machine_is_backed_up_as_one_image() -> None:
@@ -315,24 +315,18 @@ async def allocated(world: VmWorld, lun: int) -> int:
 @pytest.mark.parametrize("applied", [False, True], ids=["before", "after"])
 async def test_a_death_at_any_call_of_a_machines_backup_is_survived(applied: bool) -> None:
     """Invariants 1 and 6: the process dies before or after the n-th I/O call takes effect."""
+    world = await vm_world()
+    world.ports.machines.slow = 1
+    await world.backup()
+    world.work()
+    world.add_disk(1, "logs", 512 * 1024)
+    await world.command(type="backup-now", item_id=ITEM)
     number = 0
-    while True:
-        world = await vm_world()
-        world.ports.machines.slow = 1
-        await world.backup()
-        world.work()
-        world.add_disk(1, "logs", 512 * 1024)
-        await world.command(type="backup-now", item_id=ITEM)
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        if not fault.fired:
-            break
-        world.ports.faults.planned.clear()
-        await world.settle()
-        points = await world.points_of()
+    async for life, _ in deaths(world, applied=applied):
+        await life.settle()
+        points = await life.points_of()
         assert [point.kind for point in points] == [Kind.FULL, Kind.INCREMENTAL]
-        assert len((await world.item_of()).seats) == 3
-        await world.check_all()
+        assert len((await life.item_of()).seats) == 3
+        await life.check_all()
         number += 1
     assert number > 30

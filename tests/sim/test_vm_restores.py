@@ -11,6 +11,7 @@ from shared.model.job import Job, Status
 from shared.model.machine import Consistency, Power
 from shared.model.point import Tier
 from shared.model.restore import RestoreWork
+from tests.sim.deaths import deaths
 from tests.sim.vm_scenes import (
     COMPUTE,
     ITEM,
@@ -230,24 +231,18 @@ async def test_a_death_at_any_call_of_a_restore_is_survived(
     target: dict[str, Any], applied: bool
 ) -> None:
     """Invariant 6: the process dies before or after the n-th I/O call takes effect."""
+    world = await worn()
+    [point] = await world.points_of()
+    world.ports.machines.slow = 1
+    await world.command(type="restore", item_id=ITEM, point=point.id, target=target)
+    restored = VM if target is ORIGINAL else NEW_VM
     number = 0
-    while True:
-        world = await worn()
-        [point] = await world.points_of()
-        world.ports.machines.slow = 1
-        plan = Fault(call="*", skip=number, applied=applied, error=Crash)
-        await world.command(type="restore", item_id=ITEM, point=point.id, target=target)
-        fault = world.ports.faults.plan(plan)
-        await world.settle()
-        world.ports.faults.planned.clear()
-        if not fault.fired:
-            break
-        await world.settle()
-        restored = VM if target is ORIGINAL else NEW_VM
-        assert world.now(restored) == world.held[point.job_id], number
-        assert world.vm.power is Power.RUNNING
-        jobs = [job for job in await world.jobs(ITEM) if ".restore-" in job.id]
+    async for life, _ in deaths(world, applied=applied):
+        await life.settle()
+        assert life.now(restored) == life.held[point.job_id], number
+        assert life.vm.power is Power.RUNNING
+        jobs = [job for job in await life.jobs(ITEM) if ".restore-" in job.id]
         assert [job.status for job in jobs] == [Status.COMPLETED]
-        assert not any(each.pins for each in await world.points_of())
+        assert not any(each.pins for each in await life.points_of())
         number += 1
     assert number > 30

@@ -1,6 +1,7 @@
 """What the simulation's tests of virtual machines share: a machine of small disks, its backups, its
 restores, and the oracle: the bytes of every disk at every restore point."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from shared.model.extents import image_of
 from shared.model.ids import DiskUrl, RequestId, item_id, request_job
 from shared.model.item import Item
 from shared.model.job import Job
-from shared.model.machine import OS_LUN, RestorePoint
+from shared.model.machine import OS_LUN, Consistency, RestorePoint
 from shared.model.point import Point
 from shared.model.ranges import PageRange
 from shared.steps.tick import tick
@@ -40,21 +41,25 @@ class VmWorld(World):
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
         self.held: dict[str, Bytes] = {}
-        machines = self.ports.machines
-        take = machines._take
+        self._take = self.ports.machines._take
+        self.ports.machines._take = self._noting  # type: ignore[method-assign]
 
-        def noting(machine, tag, consistency, leave_out):  # type: ignore[no-untyped-def]
-            left = set(leave_out)
-            held = {
-                lun: whole(self.storage, disk)
-                for lun, disk in machine.disks.items()
-                if disk not in left
-            }
-            point = take(machine, tag, consistency, left)
-            self.held[tag] = held
-            return point
-
-        machines._take = noting  # type: ignore[method-assign]
+    def _noting(
+        self,
+        machine: MemoryMachine,
+        tag: str,
+        consistency: Consistency,
+        leave_out: Iterable[DiskUrl],
+    ) -> RestorePoint:
+        left = set(leave_out)
+        held = {
+            lun: whole(self.storage, disk)
+            for lun, disk in machine.disks.items()
+            if disk not in left
+        }
+        point = self._take(machine, tag, consistency, left)
+        self.held[tag] = held
+        return point
 
     @property
     def storage(self) -> MemoryStorage:

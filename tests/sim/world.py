@@ -101,12 +101,18 @@ class World:
     async def settle(self, limit: int = 400) -> None:
         """Serves until nothing is under way, moving time on whenever it must."""
         for _ in range(limit):
-            if await self.serve_one():
-                continue
-            if await self.survive(self._at_rest()):
+            if not await self.turn():
                 return
-            await self.wait()
         raise AssertionError("the work does not end")
+
+    async def turn(self) -> bool:
+        """The next thing that happens: something is served, or time passes. False at rest."""
+        if await self.serve_one():
+            return True
+        if await self.survive(self._at_rest()):
+            return False
+        await self.wait()
+        return True
 
     async def expire(self) -> None:
         """A retention run."""
