@@ -95,17 +95,19 @@ def test_everything_survives_the_process(hub: TaskHub, tmp_path: Path, clock: Cl
     again = TaskHub(tmp_path / "hub.db", clock)
     assert [activity.name for activity in again.pending_activities()] == ["A"]
     assert len(again.history("i")) == 1
-    assert again.next_timer() == timer.fire_at
+    assert again.next_timer(clock.now) == timer.fire_at
     again.close()
 
 
 def test_a_timer_is_a_message_that_becomes_visible(hub: TaskHub, clock: Clock) -> None:
     commit(hub, begin(hub), Timer(0, clock.now + timedelta(seconds=30)))
     assert hub.ready_instances() == []
+    before = clock.now
     clock.advance(30)
     assert hub.ready_instances() == ["i"]
     assert kinds(load(hub)) == [EventType.TIMER_FIRED]
-    assert hub.next_timer() is None
+    assert hub.next_timer(before) == clock.now
+    assert hub.next_timer(clock.now) is None
 
 
 def test_a_cancelled_timer_never_fires(hub: TaskHub, clock: Clock) -> None:

@@ -12,7 +12,8 @@ import random
 import types
 from collections import Counter
 from collections.abc import Generator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,28 @@ def _status(hub: TaskHub) -> Status:
     instance = hub.find("i")
     assert instance
     return instance.status
+
+
+@pytest.mark.parametrize("step_us", [300, 500, 700, 900, 1100, 1300, 1600])
+async def test_a_timer_that_comes_due_between_two_looks_is_not_slept_through(
+    step_us: int, tmp_path: Path, invoker: Invoker
+) -> None:
+    """Whenever the worker looks, more time has passed: a timer is due that a moment ago was not."""
+    began, looks = utc_now(), count()
+
+    def now() -> datetime:
+        return began + timedelta(microseconds=step_us * next(looks))
+
+    hub = TaskHub(tmp_path / "hub.db", now)
+    hub.create(NewInstance("i", "program", json.dumps(json.dumps([["nap"]] * 20))))
+    worker = DurableWorker(hub, invoker, build_app(), OPTIONS, now)
+    running = asyncio.create_task(worker.run())
+    async with asyncio.timeout(10):
+        while not _status(hub).is_terminal:
+            await asyncio.sleep(0.002)
+    running.cancel()
+    await worker.abandon()
+    hub.close()
 
 
 @pytest.mark.parametrize("seed", range(12))

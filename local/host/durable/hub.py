@@ -117,11 +117,10 @@ class TaskHub:
         )
         return [row["instance_id"] for row in rows]
 
-    def next_timer(self) -> datetime | None:
-        """When the next message becomes visible that is not visible yet."""
+    def next_timer(self, after: datetime) -> datetime | None:
+        """When the next message becomes visible that was not visible at that time."""
         row = self._db.one(
-            "SELECT MIN(visible_at) AS at FROM inbox WHERE visible_at > ?",
-            (format_time(self._now()),),
+            "SELECT MIN(visible_at) AS at FROM inbox WHERE visible_at > ?", (format_time(after),)
         )
         return parse_time(row["at"]) if row and row["at"] else None
 

@@ -76,9 +76,10 @@ class DurableWorker:
         """Dispatch until cancelled; what has been dispatched goes on, see `drain`."""
         while True:
             self._news.clear()
+            looked_at = self._now()
             self._dispatch_episodes()
             self._dispatch_activities()
-            await self._nap()
+            await self._nap(looked_at)
 
     async def drain(self) -> None:
         """Wait for what is running now."""
@@ -91,9 +92,10 @@ class DurableWorker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _nap(self) -> None:
+    async def _nap(self, looked_at: datetime) -> None:
+        """Until something is new; what has become due since the look counts as that."""
         seconds = _LONGEST_NAP_SECONDS
-        if timer := self._hub.next_timer():
+        if timer := self._hub.next_timer(looked_at):
             seconds = min(seconds, max(0.0, (timer - self._now()).total_seconds()) + 0.001)
         try:
             async with asyncio.timeout(seconds):
