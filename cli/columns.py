@@ -23,10 +23,15 @@ def _reasons(reasons: list[dict[str, Any]]) -> str:
 
 
 def _ranges(ranges: list[dict[str, int]]) -> str:
-    """Where each begins and ends, in bytes; the first of them."""
-    told = [f"{each['start']}-{each['end']}" for each in ranges[:RANGES_SHOWN]]
+    """Where each begins and ends, in bytes, and of a machine in which disk; the first of them."""
+    told = [_range(each) for each in ranges[:RANGES_SHOWN]]
     more = len(ranges) - len(told)
     return listed([*told, f"and {more} more"] if more else told)
+
+
+def _range(each: dict[str, int]) -> str:
+    seat = f"seat {each['seat']}: " if each["seat"] else ""
+    return f"{seat}{each['start']}-{each['end']}"
 
 
 def _hold(hold: dict[str, Any]) -> str:
@@ -46,7 +51,10 @@ def _luns(disks: dict[str, list[Any]]) -> str:
 
 
 def _machine_disks(disks: list[dict[str, Any]]) -> str:
-    return listed(f"{disk['lun']}: {disk['name']} ({size(disk['size_bytes'])})" for disk in disks)
+    return listed(
+        f"{disk['lun']}: {disk['name']} ({size(disk['size_bytes'])}, seat {disk['seat']})"
+        for disk in disks
+    )
 
 
 def _restored(disks: list[dict[str, Any]]) -> str:

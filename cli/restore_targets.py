@@ -8,7 +8,7 @@ from shared.model.arm_ids import ArmScope, is_machine_id, machine_id
 from shared.model.errors import Invalid
 from shared.model.item import Item
 
-DISKS, MACHINE = "disks", "vm"
+ORIGINAL, DISKS, MACHINE = "original", "disks", "vm"
 PREFIX = "restored"
 
 
@@ -50,6 +50,8 @@ class Wish:
                 raise Invalid(
                     f"{option} is for --to {' or --to '.join(kinds)}", action="Leave it out."
                 )
+        if self.network is not None and self.to in (ORIGINAL, DISKS):
+            raise Invalid("--network is for a new virtual machine", action="Leave it out.")
 
     def _disks(self) -> dict[str, Any]:
         if self.group is None:
@@ -78,8 +80,8 @@ class Wish:
 def _original(*, confirm: bool) -> dict[str, Any]:
     if not confirm:
         raise Invalid(
-            "restoring to the original overwrites the protected disk",
+            "restoring to the original overwrites the protected disk, or machine",
             code="NotConfirmed",
-            action="Add --confirm, or restore to a new blob's URL.",
+            action="Add --confirm, or restore to something new.",
         )
     return {"kind": "original", "confirm": True}

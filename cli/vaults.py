@@ -74,6 +74,7 @@ def create(
     is adopted."""
     sort = _kind(kind, id_, extent_size)
     place = Place(id=id_, url=url, account=account, container=container)
+    _check_one_place(place)
 
     async def ask(session: Session) -> None:
         wanted = WantedVault(
@@ -185,6 +186,15 @@ def _kind(text: str, id_: str | None, extent_size: str | None) -> VaultKind:
     if id_ is not None and extent_size is not None:
         raise Invalid("--extent-size is for storage vaults")
     return kind
+
+
+def _check_one_place(place: "Place") -> None:
+    """Raises `Invalid` where two ways to say where a vault lies may differ."""
+    if place.id is not None and (place.url or place.container):
+        raise Invalid(
+            "--url and --container are for storage vaults",
+            action="A Recovery Services vault is named by --id alone.",
+        )
 
 
 def _redundancy(text: str) -> Redundancy:

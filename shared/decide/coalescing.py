@@ -8,6 +8,7 @@ need know of it.
 from collections.abc import Iterable, Iterator, Sequence
 
 from shared.decide.cost import CostModel
+from shared.model.extents import SEAT_BYTES
 from shared.model.plan import Op
 from shared.model.ranges import FAR, TRANSFER_UNIT_BYTES, Span, split
 
@@ -43,7 +44,7 @@ def _touch(clear: Op, following: Op) -> bool:
 
 
 def join(ops: Iterable[Op], source: Sequence[Span] | None, cost: CostModel) -> Iterator[Op]:
-    """The same work in fewer requests, none longer than a copy may be."""
+    """The same work in fewer requests, no copy longer than it may be, and none of two disks."""
     if source is None:
         yield from _pieces(ops)
         return
@@ -64,7 +65,8 @@ def join(ops: Iterable[Op], source: Sequence[Span] | None, cost: CostModel) -> I
                 yield first, last, clear
             first = run = start
             clear = clears
-            limit = FAR if clear else (start // TRANSFER_UNIT_BYTES + 1) * TRANSFER_UNIT_BYTES
+            most = SEAT_BYTES if clear else TRANSFER_UNIT_BYTES
+            limit = (start // most + 1) * most
         last = end
     if last:
         yield first, last, clear

@@ -28,6 +28,8 @@ SLOT_PATIENCE = timedelta(hours=3)
 """So long after a slot the vault may begin the slot's backup: after that it has left it out. No two
 slots of a vault's schedule are nearer than four hours."""
 SKEW = timedelta(minutes=1)
+"""The vault's own times of one thing may be so far apart."""
+CLOCKS = timedelta(minutes=15)
 """The vault's clock, and ours, may be so far apart."""
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from shared.decide.decision import Decision
+from shared.decide.vm_sizes import TORN, may_be_torn
 from shared.model.disk import Member, Snapshot
 from shared.model.ids import DiskUrl
 from shared.model.item import Item
@@ -41,9 +42,9 @@ def choose_consistency(wanted: Consistency, machine: Machine, failures: int) -> 
     """The best that the machine can give, of what is wanted, after so many failures of its guest
     in this backup. Who wants less than the guest gives by itself gets what the guest gives."""
     if wanted is Consistency.CRASH:
-        return Choice(consistency=Consistency.CRASH)
+        return crash(machine)
     if obstacle := _obstacle(machine, failures):
-        return Choice(consistency=Consistency.CRASH, reason=obstacle)
+        return crash(machine, obstacle)
     if machine.os is Os.WINDOWS:
         return Choice(consistency=Consistency.APPLICATION)
     reason = (
@@ -52,6 +53,13 @@ def choose_consistency(wanted: Consistency, machine: Machine, failures: int) -> 
         else ""
     )
     return Choice(consistency=Consistency.FILE_SYSTEM, reason=reason)
+
+
+def crash(machine: Machine, why: str = "") -> Choice:
+    """What is taken without the guest, because of `why`; it says where that is not even one
+    moment."""
+    torn = TORN if may_be_torn(machine) else ""
+    return Choice(consistency=Consistency.CRASH, reason="; ".join(filter(None, (why, torn))))
 
 
 def _obstacle(machine: Machine, failures: int) -> str:
@@ -158,6 +166,11 @@ def _member(seats: Sequence[str], disk: PointDisk) -> Member:
         name=disk.name,
         snapshot=disk.snapshot,
     )
+
+
+def disk_of_chain(chain: str) -> DiskUrl:
+    """The disk that a seat is for, by its id; nothing of one that was retired."""
+    return DiskUrl(chain.rpartition("#")[0])
 
 
 def at_luns(disks: Iterable[MachineDisk]) -> dict[int, DiskUrl]:

@@ -77,10 +77,18 @@ class Made:
     job: Job
     said: VaultJob
 
-    def holds(self, point: VaultPoint) -> bool:
-        """Whether it made the point."""
-        until = self.said.ended_at or point.taken_at
-        return self.said.started_at - SKEW <= point.taken_at <= until
+    @property
+    def moved_bytes(self) -> int:
+        """What the vault says it moved; 0 where it does not tell."""
+        return self.said.backup_bytes or self.job.moved_bytes
+
+    def point_of(self, oldest_first: Sequence[VaultPoint]) -> VaultPoint | None:
+        """The point that it made: its snapshot comes first of all. Later ones are of others, whose
+        snapshots were taken while this one was transferred."""
+        later = (point for point in oldest_first if point.taken_at >= self.said.started_at - SKEW)
+        point = next(later, None)
+        ended = self.said.ended_at
+        return None if point and ended and point.taken_at > ended else point
 
 
 def adopted_id(item: Item, policy: Policy, said: VaultJob) -> tuple[JobId, datetime | None]:
@@ -138,8 +146,9 @@ def mirror_points(
     more) out. `made` are backups that have ended, whose points are among them."""
     rows = {row.record.id: row for row in known}
     oldest_first = sorted(found, key=lambda point: (point.taken_at, point.name))
+    makers = {its.name: each for each in made if (its := each.point_of(oldest_first))}
     wanted = {
-        point_id_of(item, point.name): _point(item, point, made, first=number == 0)
+        point_id_of(item, point.name): _point(item, point, makers.get(point.name), first=not number)
         for number, point in enumerate(oldest_first)
     }
     changes: list[RowChange] = [
@@ -154,8 +163,8 @@ def mirror_points(
     return changes
 
 
-def _point(item: ItemId, told: VaultPoint, made: Sequence[Made], *, first: bool) -> Point:
-    job = next((each.job for each in made if each.holds(told)), None)
+def _point(item: ItemId, told: VaultPoint, maker: Made | None, *, first: bool) -> Point:
+    job = maker.job if maker else None
     return Point(
         id=point_id_of(item, told.name),
         item_id=item,
@@ -169,7 +178,7 @@ def _point(item: ItemId, told: VaultPoint, made: Sequence[Made], *, first: bool)
         mirrored_tiers=told.tiers,
         consistency=told.consistency,
         size_bytes=0,
-        copied_bytes=job.moved_bytes if job and Tier.VAULT in told.tiers else 0,
+        copied_bytes=maker.moved_bytes if maker and Tier.VAULT in told.tiers else 0,
         retain_until=job.retain_until if job else None,
         reasons=(Reason(rule=RULE, until=told.expires_at),),
         expires_at=told.expires_at,
@@ -202,9 +211,21 @@ def mirror_item(item: Item, told: Mirrored, now: datetime) -> Item:
         seen,
         mirrors=its.id,
         state=_STATES.get(its.state, item.state),
-        health="" if its.healthy else its.health or "unhealthy",
+        health=_health(item, its),
         delete_after=_deleted_at(item, its, now),
     )
+
+
+def _health(item: Item, its: VaultItem) -> str:
+    """What is wrong with the item, its policy too: somebody may have given it another one there."""
+    found = [] if its.healthy else [its.health or "unhealthy"]
+    ours = policy_in_vault(item.policy)
+    if its.policy and its.policy.lower() != ours.lower() and not item.following:
+        found.append(
+            f"its vault has it under policy {its.policy}, not {ours}: stop its protection and "
+            "protect it again"
+        )
+    return " ".join(found)
 
 
 def _gone(item: Item) -> Item:

@@ -73,7 +73,7 @@ def work_of(
         lease_id=str(uuid5(NAMESPACE_URL, job)),
     )
     if source.members:
-        return machine_work(work, command.target, job, machine)
+        return machine_work(work, command.target, job, machine, item.seats)
     return disk_work(work, machine, job) if machine else work
 
 

@@ -10,6 +10,7 @@ from shared.decide.comparing import WHOLE
 from shared.decide.decision import Decision
 from shared.decide.rounds import another_round
 from shared.model.errors import ErrorDetail
+from shared.model.extents import told
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.ledger import Versioned, update
@@ -61,7 +62,7 @@ def diff_incomplete(at: PageRange) -> ErrorDetail:
     """The source had changed there, and its diff did not tell (fault 1)."""
     return ErrorDetail(
         code=DIFF_INCOMPLETE,
-        message=f"the source's diff did not tell of a change at {at.start}; all of the disk was "
+        message=f"the source's diff did not tell of a change at {told(at.start)}; all of it was "
         "compared, and the point is right",
         recommended_action="If it happens again, report it to Azure with the disk's name and the "
         "times of its snapshots.",
@@ -72,7 +73,7 @@ def replica_damaged(at: PageRange) -> ErrorDetail:
     """The source had not changed there, and the replica is another (fault 15)."""
     return ErrorDetail(
         code=REPLICA_DAMAGED,
-        message=f"the replica was damaged at {at.start}; all of the disk was compared, and the "
+        message=f"the replica was damaged at {told(at.start)}; all of it was compared, and the "
         "point is right",
         recommended_action=f"Look into the vault's storage account; {SUSPECT_POINTS}",
     )

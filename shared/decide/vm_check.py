@@ -9,8 +9,9 @@ from shared.decide.machine import choose_consistency
 from shared.decide.vm_disks import disk_findings
 from shared.decide.vm_guest import guest_findings
 from shared.decide.vm_network import network_findings
+from shared.decide.vm_sizes import may_be_torn
 from shared.model.inspection import Inspected, Lock
-from shared.model.machine import Consistency, Luns
+from shared.model.machine import Consistency, Luns, Machine
 from shared.model.vm_check import Finding, Protectors, Report, State, ok, problem, warning
 
 POINTS = 500
@@ -32,6 +33,7 @@ def check_machine(
     findings = [
         *(_as_needed(finding, wanted) for finding in _of_guest(seen, wanted)),
         *disk_findings(seen.disks, luns, likely),
+        *_moment(seen.machine),
         *_points(seen, now),
         *_locks(seen),
         _protection(protectors),
@@ -52,6 +54,17 @@ def _as_needed(finding: Finding, wanted: Consistency) -> Finding:
     if wanted is Consistency.CRASH and finding.state is State.PROBLEM:
         return replace(finding, state=State.WARNING)
     return finding
+
+
+def _moment(machine: Machine) -> Iterator[Finding]:
+    if may_be_torn(machine):
+        yield warning(
+            "CrashMayBeTorn",
+            "consistency",
+            f"it is a {machine.size} with several data disks: a crash-consistent restore point of "
+            "it may not be consistent across its disks",
+            "Keep the machine running and its agent ready, so that its guest takes part.",
+        )
 
 
 def _points(seen: Inspected, now: datetime) -> Iterator[Finding]:

@@ -136,7 +136,7 @@ def _consistency(machine: Machine, wanted: Consistency) -> Finding:
     choice = choose_consistency(wanted, machine, 0)
     because = f": {choice.reason}" if choice.reason else ""
     seen = f"the next backup is {choice.consistency}-consistent{because}"
-    if choice.reason and choice.consistency is Consistency.CRASH:
+    if choice.consistency is Consistency.CRASH and wanted is not Consistency.CRASH:
         fix = "Put the other findings right; until then each backup is crash-consistent."
         return warning("LessConsistent", "consistency", seen, fix)
     return ok("Consistent", "consistency", seen)

@@ -16,7 +16,15 @@ from shared.memory.recovery_shelf import (
     Stage,
 )
 from shared.model.deferral import Deferred
-from shared.model.errors import Conflict, ErrorDetail, Invalid, NotFound, SourceGone, Transient
+from shared.model.errors import (
+    Conflict,
+    ErrorDetail,
+    Invalid,
+    NotFound,
+    SourceGone,
+    Transient,
+    VaultGone,
+)
 from shared.model.ids import DiskUrl
 from shared.model.job import Status
 from shared.model.recovery import (
@@ -58,9 +66,9 @@ class MemoryRecovery:
     # ------------------------------------------------------------ what a test does
 
     def shelf(self, vault: Vault) -> Shelf:
-        """The vault as it is now. Raises `NotFound`."""
+        """The vault as it is now. Raises `VaultGone`."""
         if vault.url not in self._shelves:
-            raise NotFound(f"there is no vault {vault.url}", code="VaultNotFound")
+            raise VaultGone(f"there is no vault {vault.url}")
         shelf = self._shelves[vault.url]
         shelf.advance(self._clock.now())
         shelf.expire()
@@ -77,6 +85,10 @@ class MemoryRecovery:
     def drop(self, vault: Vault, machine: DiskUrl) -> None:
         """Somebody removes the item, and all its points, for good."""
         self.shelf(vault).kept.pop(machine, None)
+
+    def drop_vault(self, vault: Vault) -> None:
+        """Somebody deletes the vault with all that is in it."""
+        del self._shelves[vault.url]
 
     # ------------------------------------------------------------ vaults
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.model.arm_ids import ArmScope, subscription_id
+from shared.model.errors import Invalid
 
 AZURE = "https://management.azure.com"
 
@@ -17,7 +18,7 @@ class Cloud:
     snapshot_group: str = ""
     """The resource group for snapshots, in their disk's subscription; the disk's own if empty."""
     restore_groups: frozenset[str] = frozenset()
-    """Names of the resource groups that restores may make disks in."""
+    """Names of the resource groups that restores may make disks and machines in."""
     restore_sku: str = ""
     """What restored disks are; if empty, what the disk was that was backed up."""
     staging_account: str = ""
@@ -46,6 +47,12 @@ def groups_of(text: str) -> frozenset[str]:
     return frozenset(each.strip().lower() for each in text.split(",") if each.strip())
 
 
-def may_restore_into(cloud: Cloud, scope: ArmScope) -> bool:
-    """Whether restores may make disks there."""
-    return scope.subscription in cloud.subscriptions and scope.group in cloud.restore_groups
+def check_restores_into(cloud: Cloud, scope: ArmScope, what: str) -> None:
+    """Raises `Invalid` where restores may not make that in the resource group."""
+    if scope.subscription in cloud.subscriptions and scope.group in cloud.restore_groups:
+        return
+    raise Invalid(
+        f"restores may not make {what} in resource group {scope.group}",
+        action="Restore into a group of the settings VAULTLINE_SUBSCRIPTIONS and "
+        "VAULTLINE_RESTORE_GROUPS, or add it there.",
+    )

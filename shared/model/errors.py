@@ -84,6 +84,16 @@ class NotFound(VaultlineError):
     action = "Check the name; `vaultline items`, `policy list` and `vault list` show what exists."
 
 
+class VaultGone(NotFound):
+    """The Recovery Services vault itself is not there (any more), and nothing in it."""
+
+    code = "VaultNotFound"
+    action = (
+        "If it was deleted on purpose, delete it here as well: its items with `vaultline stop "
+        "ITEM --delete-data`, then `vaultline vault delete`. Otherwise have it restored."
+    )
+
+
 class Conflict(VaultlineError):
     """A conditional write lost its race. Normal: read again and decide again."""
 

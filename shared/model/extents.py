@@ -79,6 +79,17 @@ def one_disk(size_bytes: int) -> Layout:
     return (Seat(0, size_bytes),)
 
 
+def seat_at(offset: int) -> tuple[int, int]:
+    """The number of the seat that a byte of an image is in, and which byte of its disk it is."""
+    return divmod(offset, SEAT_BYTES)
+
+
+def told(offset: int) -> str:
+    """The same for people, to whom a single disk has no seat."""
+    number, local = seat_at(offset)
+    return f"{local} of the disk in seat {number}" if number else str(local)
+
+
 NO_LAYOUT = one_disk(0)
 """Of a replica that was never written to."""
 

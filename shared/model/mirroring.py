@@ -15,6 +15,9 @@ class Errand:
     """How often it was looked at: a message for an earlier look comes too late."""
     asked_at: datetime | None = None
     """From when on the vault may have been asked; written before it is."""
+    known: tuple[str, ...] | None = None
+    """The vault's jobs of that kind and machine from before it was asked, which are not what it
+    began for us, whatever its clock says; None where they could not be listed."""
     tried_at: datetime | None = None
     """The last time that it may have been."""
     operation: str = ""

@@ -20,8 +20,8 @@ class RecoveryVaults(Protocol):
     signature: `operation` tells what has become of it. No call waits for the work itself.
 
     Besides what it names, any call raises `Deferred` where the vault has been asked too often (150
-    looks at jobs an hour, and as many at operations), and `NotFound` (`VaultNotFound`) where the
-    vault is gone. Changes of an item's protection raise `Deferred` while another one runs.
+    looks at jobs an hour, and as many at operations), and `VaultGone` where the vault is not there
+    (any more). Changes of an item's protection raise `Deferred` while another one runs.
     """
 
     async def make(self, vault: Vault) -> None:
@@ -76,7 +76,8 @@ class RecoveryVaults(Protocol):
         ...
 
     async def restore(self, vault: Vault, wanted: VaultRestore) -> str:
-        """Asked for once: one that fails ambiguously may have begun, as the jobs then tell."""
+        """Asked for once: one that fails ambiguously may have begun, as the jobs then tell. Raises
+        `Invalid` for a resource group that restores may not make anything in."""
         ...
 
     async def stop(self, vault: Vault, machine: DiskUrl) -> str:
@@ -104,7 +105,7 @@ class RecoveryVaults(Protocol):
         ...
 
     async def cancel(self, vault: Vault, job: str) -> None:
-        """Asks for the job's end. One that has ended is no error; raises `Invalid`
+        """Asks for the job's end. One that has ended, or is ending, is no error; raises `Invalid`
         (`UserErrorJobNotCancellable`) where it is too late for that, `NotFound`."""
         ...
 

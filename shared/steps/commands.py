@@ -15,7 +15,7 @@ from shared.decide.requests import check_repeat, fingerprint
 from shared.decide.restore import choose_point, restore_job, start_restore, work_of
 from shared.decide.restore_disks import check_target
 from shared.decide.swapping import check_alone
-from shared.model.arm_ids import is_arm_id
+from shared.model.arm_ids import is_arm_id, is_machine_id
 from shared.model.errors import (
     AlreadyExists,
     Conflict,
@@ -37,6 +37,7 @@ from shared.model.messages import (
     Discover,
     Protect,
     Restore,
+    RestoreTarget,
     StopProtection,
     Undelete,
 )
@@ -127,6 +128,8 @@ async def _note_refusal(ports: Ports, command: Request, error: VaultlineError) -
 
 # ---------------------------------------------------------------- restore
 
+RESTORE_ELSEWHERE = "Restore to something new, under another name or the old one."
+
 
 async def accept_restore(ports: Ports, command: Restore) -> Accepted:
     """Finds and pins the point, and records the job that an orchestration then carries out."""
@@ -168,6 +171,7 @@ async def _check_target(ports: Ports, item: Item, command: Restore) -> Machine |
         return await _check_original(ports, item, command)
     if target.kind == "alternate":
         await _check_free(ports, DiskUrl(target.url))
+        await _check_network(ports, item, target)
     return None
 
 
@@ -177,12 +181,34 @@ async def _check_original(ports: Ports, item: Item, command: Restore) -> Machine
             f"a restore to the original overwrites {item.source} and must be confirmed",
             action="Send it again with `confirm`: true, or restore to an alternate blob.",
         )
-    if not is_arm_id(item.source):
-        await ports.disks.state(item.source)
-        return None
-    machine = await machine_of(ports, item)
-    await check_others(ports, machine, item.id)
+    try:
+        machine = await _original(ports, item)
+    except SourceGone as gone:
+        raise SourceGone(str(gone), code=gone.code, action=RESTORE_ELSEWHERE) from None
+    if machine is not None:
+        await check_others(ports, machine, item.id)
     return machine
+
+
+async def _original(ports: Ports, item: Item) -> Machine | None:
+    if is_arm_id(item.source):
+        return await machine_of(ports, item)
+    await ports.disks.state(item.source)
+    return None
+
+
+async def _check_network(ports: Ports, item: Item, target: RestoreTarget) -> None:
+    """Raises `Invalid` where a new machine would need the interface that the old one has: that
+    shows before anything is copied."""
+    if not is_machine_id(target.url) or target.network:
+        return
+    with suppress(SourceGone):
+        await ports.machines.state(item.source)
+        raise Invalid(
+            f"{item.source} is still there and has its network interface: the new machine needs "
+            "a network of its own",
+            action="Name a subnet, or a free network interface: `--network`.",
+        )
 
 
 async def _check_free(ports: Ports, url: DiskUrl) -> None:

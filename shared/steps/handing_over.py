@@ -14,7 +14,7 @@ from shared.model.ids import DiskUrl, ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.ledger import Insert, update
-from shared.model.machine import NewMachine, RestorePoint
+from shared.model.machine import MachineDisk, NewMachine, RestorePoint
 from shared.model.restore import RestoreWork
 from shared.ports import Ports
 from shared.steps.machine_point import take_safety_point
@@ -23,12 +23,16 @@ from shared.steps.swapping import claim_restored, go_on_with, swap_in
 from shared.steps.transact import the, transact
 
 Kept = tuple[Snapshot | RestorePoint, Choice | None]
+"""What was taken of the original, and, of a machine, what that promises."""
 
 
 async def keep_what_is_there(ports: Ports, item_id: ItemId, job_id: JobId) -> None:
-    """What the original holds becomes a point of its own before anything is overwritten. Raises
-    `Deferred`, `SourceGone`."""
-    taken, choice = await _taken(ports, (await the(ports, item_id, Item)).record, job_id)
+    """What the original holds becomes a point of its own before anything is overwritten; a machine
+    that has lost all of what is backed up holds nothing. Raises `Deferred`, `SourceGone`."""
+    kept = await _taken(ports, (await the(ports, item_id, Item)).record, job_id)
+    if kept is None:
+        return
+    taken, choice = kept
 
     async def decide() -> Decision[None]:
         item, job = await the(ports, item_id, Item), await the(ports, item_id, Job, job_id)
@@ -44,7 +48,7 @@ async def keep_what_is_there(ports: Ports, item_id: ItemId, job_id: JobId) -> No
     await transact(ports, item_id, decide)
 
 
-async def _taken(ports: Ports, item: Item, job_id: JobId) -> Kept:
+async def _taken(ports: Ports, item: Item, job_id: JobId) -> Kept | None:
     if is_machine_id(item.source):
         return await take_safety_point(ports, item, job_id)
     return await tagged_snapshot(ports, item.source, job_id), None
@@ -73,8 +77,10 @@ async def _hand_over_disk(ports: Ports, item_id: ItemId, job_id: JobId, work: Re
     restored = await tagged_snapshot(ports, work.targets[0].url, job_id)
     if work.machine is not None:
         await claim_restored(ports, item_id, restored)
-        await _to_machine(ports, job_id, work, work.machine)
+        await _to_machine(ports, job_id, replace(work, start=False), work.machine)
         await go_on_with(ports, item_id, job_id, restored)
+        # Only now: a machine that cannot be started has the disk all the same.
+        await swap_in(ports, work.machine, _attached(work), start=work.start)
 
 
 async def _hand_over_disks(ports: Ports, job_id: JobId, work: RestoreWork) -> None:
@@ -86,13 +92,17 @@ async def _hand_over_disks(ports: Ports, job_id: JobId, work: RestoreWork) -> No
 
 async def _to_machine(ports: Ports, job_id: JobId, work: RestoreWork, machine: DiskUrl) -> None:
     await side_by_side(work.disks, lambda disk: ports.images.release(disk.url, work.lease_id))
-    disks = tuple(disk.attached for disk in work.disks)
+    disks = _attached(work)
     if work.original:
         await swap_in(ports, machine, disks, start=work.start)
         return
     blueprint, network = work.source.blueprint, work.network
     new = NewMachine(url=machine, blueprint=blueprint, disks=disks, network=network)
     await ports.machines.build(new, job_id)
+
+
+def _attached(work: RestoreWork) -> tuple[MachineDisk, ...]:
+    return tuple(disk.attached for disk in work.disks)
 
 
 async def take_no_further(ports: Ports, work: RestoreWork) -> None:

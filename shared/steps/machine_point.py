@@ -4,7 +4,14 @@ from collections.abc import Callable
 from datetime import datetime
 
 from shared.decide.decision import Decision
-from shared.decide.machine import Choice, ask, choose_consistency, guest_failed, left_out
+from shared.decide.machine import (
+    Choice,
+    ask,
+    choose_consistency,
+    crash,
+    guest_failed,
+    left_out,
+)
 from shared.model.deferral import Deferred
 from shared.model.errors import GuestFailed, Invalid, SourceGone
 from shared.model.ids import DiskUrl, ItemId, JobId
@@ -37,28 +44,42 @@ async def take_machine_point(ports: Ports, item: Item, job_id: JobId) -> Restore
 
 
 async def _asked(ports: Ports, item: Item, job: Job) -> tuple[Consistency, list[DiskUrl]]:
-    """What to ask for, and without which disks. A point that was asked for outlives its machine."""
+    """What to ask for, and without which disks. A point that was asked for outlives its machine,
+    and its disks' being there."""
     try:
         machine = await ports.machines.state(item.source)
     except SourceGone:
         if job.consistency is None:
             raise
         return job.consistency, []
+    if job.consistency is not None:
+        return job.consistency, left_out(machine, item.luns)
     leave_out = _checked(item, machine)
-    return job.consistency or await _choose(ports, item, job, machine), leave_out
+    return await _choose(ports, item, job, machine), leave_out
 
 
-async def take_safety_point(ports: Ports, item: Item, job_id: JobId) -> tuple[RestorePoint, Choice]:
-    """What a machine holds before a restore, and what that promises: its guest is asked once.
-    Raises `Deferred`, `SourceGone`, `Invalid`."""
+async def take_safety_point(
+    ports: Ports, item: Item, job_id: JobId
+) -> tuple[RestorePoint, Choice] | None:
+    """What a machine holds before a restore, and what that promises: its guest is asked once. None
+    where it has nothing of what the item backs up. Raises `Deferred`, `SourceGone`, `Invalid`."""
     machine = await ports.machines.state(item.source)
-    choice = choose_consistency(await _wanted(ports, item), machine, failures=0)
-    leave_out, take = _checked(item, machine), ports.machines.take_point
+    leave_out = left_out(machine, item.luns)
+    if len(leave_out) == len(machine.disks):
+        return None
+    choice = await _safety(ports, item, job_id, machine)
     try:
-        return await take(item.source, job_id, choice.consistency, leave_out), choice
+        taken = await ports.machines.take_point(item.source, job_id, choice.consistency, leave_out)
     except GuestFailed as error:
-        crash = Choice(consistency=Consistency.CRASH, reason=str(error))
-        return await take(item.source, job_id, crash.consistency, leave_out), crash
+        await _note(ports, item.id, job_id, guest_failed)
+        raise Deferred(str(error), retry_after=PAUSE_SECONDS, code=error.code) from None
+    return taken, choice
+
+
+async def _safety(ports: Ports, item: Item, job_id: JobId, machine: Machine) -> Choice:
+    if (await the(ports, item.id, Job, job_id)).record.guest_failures:
+        return crash(machine, "its guest had failed to do its part")
+    return choose_consistency(await _wanted(ports, item), machine, failures=0)
 
 
 async def _wanted(ports: Ports, item: Item) -> Consistency:

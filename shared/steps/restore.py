@@ -32,7 +32,7 @@ from shared.model.errors import (
     TargetBusy,
     VaultlineError,
 )
-from shared.model.extents import image_of
+from shared.model.extents import image_of, told
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job, Status
@@ -171,7 +171,8 @@ async def _write_audit(ports: Ports, work: RestoreWork, request: RestoreStep, ur
     place = await first_difference(ports, work.wanted, work.image, sampler.chosen)
     if place is None:
         return plan
-    message = f"the restored disk differs from point {work.point} at {place}: it is copied whole"
+    where = told(place.start)
+    message = f"what was restored differs from point {work.point} at {where}: it is copied whole"
     telemetry.alarm(message, item=request.item_id, job=request.job_id)
     return await _write_compared(ports, work, f"{url}-whole", plan_whole)
 
@@ -294,11 +295,15 @@ async def _note_filled(ports: Ports, request: RestoreStep) -> RestoreWork | None
 @step("fail restore")
 async def fail_restore(ports: Ports, request: RestoreStep, error: VaultlineError) -> None:
     """Ends the job with its reason; lease and pin go, the safety point stays. A machine that was
-    switched off for it runs again. Raises `Deferred`."""
+    switched off for it runs again, where it can be started at all. Raises `Deferred`."""
     job = (await the(ports, request.item_id, Job, request.job_id)).record
     work = from_json(RestoreWork, job.detail)
     if not job.status.ended:
-        await take_no_further(ports, work)
+        try:
+            await take_no_further(ports, work)
+        except VaultlineError:
+            if ports.clock.now() - job.started_at < PATIENCE:
+                raise
         await unclaim_restored(ports, request.item_id, work)
     await _let_go(ports, request, work, error)
 

@@ -15,8 +15,9 @@ from shared.decide.decision import Decision
 from shared.decide.expiry import as_decided, begin_removal, end_deletion, end_run
 from shared.decide.guard import remember
 from shared.decide.retention import Mark, RetentionDecision, RetentionPlan
+from shared.model.deferral import Deferred
 from shared.model.disk import Snapshot
-from shared.model.errors import Conflict
+from shared.model.errors import Conflict, Invalid, VaultlineError
 from shared.model.extents import image_of
 from shared.model.ids import ItemId, JobId, item_of
 from shared.model.item import Item
@@ -35,7 +36,7 @@ from shared.steps.policies import policy_of
 from shared.steps.seats import clear_seats
 from shared.steps.side_by_side import side_by_side
 from shared.steps.step import step
-from shared.steps.transact import the, transact
+from shared.steps.transact import still, the, transact
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,11 @@ class Expired:
 
 @step("expire points")
 async def expire_points(ports: Ports, request: ExpirePoints) -> Expired:
-    """One retention run; repeatable, and safe beside backups and restores. Raises `NotFound`."""
-    item = (await the(ports, request.item_id, Item)).record
+    """One retention run; repeatable, and safe beside backups and restores. An item that is gone
+    has nothing to expire: its message was late."""
+    item = await still(ports, request.item_id)
+    if item is None:
+        return Expired()
     if item.mirrors:
         return Expired(points=await expire_mirrored(ports, item))
     disks = [item.source, *item.former, *[extent.url for extent in item.largest_replica]]
@@ -125,7 +129,8 @@ async def _rewrite(ports: Ports, row: Versioned[Point], decided: Point) -> None:
 async def _release(
     ports: Ports, item: Item, points: Sequence[Point], snapshots: Iterable[Snapshot]
 ) -> int:
-    """Deletes our snapshots that nothing in the ledger holds any more."""
+    """Deletes our snapshots that nothing in the ledger holds any more. Raises why one of them
+    stays."""
     held = await _held(ports, item, points)
     busy = _read_by(item, points)
     orphans = [
@@ -135,10 +140,20 @@ async def _release(
         and snapshot.tag not in busy
         and await _ours(ports, item, snapshot)
     ]
-    for snapshot in orphans:
-        await ports.disks.delete_snapshot(snapshot)
+    kept = [why for snapshot in orphans if (why := await _not_deleted(ports, snapshot))]
     await clear_seats(ports, item, {url for url, _ in held})
+    if kept:
+        raise kept[0]
     return len(orphans)
+
+
+async def _not_deleted(ports: Ports, snapshot: Snapshot) -> VaultlineError | None:
+    """Why the snapshot is still there, for a lock for example: that keeps no other one."""
+    try:
+        await ports.disks.delete_snapshot(snapshot)
+    except (Invalid, Deferred) as error:
+        return error
+    return None
 
 
 def _read_by(item: Item, points: Iterable[Point]) -> Set[JobId]:

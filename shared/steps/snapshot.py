@@ -44,7 +44,8 @@ class Outcome(StrEnum):
 
 @step("take snapshot")
 async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
-    """Backs an item up as far as its source snapshot; repeatable. Raises `NotFound`."""
+    """Backs an item up as far as its source snapshot; repeatable. For an item that is gone the
+    message was late, and there is nothing to do."""
     await watch(ports, request.item_id)
     new = new_backup(request, ports.clock.now(), telemetry.trace_id())
     if await ports.ledger.get(request.item_id, Job, request.job_id) is None:
@@ -68,7 +69,9 @@ async def take_snapshot(ports: Ports, request: TakeSnapshot) -> Outcome:
 
 
 async def _claim(ports: Ports, new: Job) -> Decision[Claim]:
-    item = await the(ports, new.item_id, Item)
+    item = await ports.ledger.get(new.item_id, Item)
+    if item is None:
+        return Decision(Claim.NOTHING)
     job = await ports.ledger.get(new.item_id, Job, new.id)
     now = ports.clock.now()
     if not item.record.mirrors:

@@ -59,7 +59,7 @@ async def make_vault(ports: Ports, wanted: WantedVault) -> Vault:
     if known is not None and replace(known, extent_bytes=vault.extent_bytes) != vault:
         await _check_unused(ports, known, "is fixed in its region and redundancy")
     if vault.kind is VaultKind.RECOVERY_SERVICES:
-        _check_place(vault)
+        await _check_place(ports, vault)
         await ports.recovery.make(vault)
     else:
         await _make_container(ports, vault)
@@ -80,12 +80,21 @@ def _new_vault(wanted: WantedVault, now: datetime) -> Vault:
     )
 
 
-def _check_place(vault: Vault) -> None:
+async def _check_place(ports: Ports, vault: Vault) -> None:
+    """Raises `AlreadyExists` where it is another vault of ours: that one's items would be somebody
+    else's to this one."""
     if not vault.region:
         raise Invalid(
             f"the region of vault {vault.name} is not said: it protects what lies there alone",
             action="Say it with --region.",
         )
+    for other in await ports.catalog.vaults():
+        if other.url == vault.url and other.name != vault.name:
+            raise AlreadyExists(
+                f"{vault.url} is vault '{other.name}' already",
+                action=f"Use that one, or forget it first: `vaultline vault delete {other.name} "
+                "--keep`.",
+            )
 
 
 def _as_wanted(vault: Vault, wanted: WantedVault) -> Vault:

@@ -7,6 +7,7 @@ from shared.codec import from_json, to_dict
 from shared.decide.mirroring import point_id_of
 from shared.model.check import Findings
 from shared.model.disk import Member
+from shared.model.extents import seat_at
 from shared.model.inventory import KnownDisk
 from shared.model.item import Item, ProtectionState
 from shared.model.job import Job, Operation
@@ -75,7 +76,7 @@ def job_view(job: Job, transfer: Transfer | None = None) -> View:
         "status": job.status.value,
         "sub_tasks": [to_dict(task) for task in job.sub_tasks],
         "planned_bytes": _planned(job, transfer),
-        "moved_bytes": transfer.copied_bytes if transfer else job.moved_bytes,
+        "moved_bytes": transfer.copied_bytes if transfer else _told(job.moved_bytes, job.mirrors),
         "started_at": _time(job.started_at),
         "ended_at": _time(job.ended_at),
         "error": to_dict(job.error) if job.error else None,
@@ -93,6 +94,11 @@ def _restore_view(job: Job) -> View:
     if job.errand:
         return vault_restore_view(job)
     return restored_view(from_json(RestoreWork, job.detail)) if job.detail else {}
+
+
+def _told(count: int, mirrors: str) -> int | None:
+    """Bytes; None where a Recovery Services vault has them and does not say how many."""
+    return None if mirrors and not count else count
 
 
 def _planned(job: Job, transfer: Transfer | None) -> int:
@@ -115,8 +121,9 @@ def _check_view(job: Job, transfer: Transfer | None) -> View:
 
 
 def _range(range_: Span) -> View:
-    """`[start, end)` in bytes of the disk."""
-    return {"start": range_[0], "end": range_[1]}
+    """`[start, end)` in bytes of the disk; of a machine, of the one in that seat."""
+    seat, start = seat_at(range_[0])
+    return {"seat": seat, "start": start, "end": start + range_[1] - range_[0]}
 
 
 def _machine_view(point: Point) -> View:
@@ -133,7 +140,8 @@ def _machine_view(point: Point) -> View:
 
 def _disk_of(member: Member) -> View:
     size_bytes = member.snapshot.size_bytes
-    return {"lun": _lun(member.lun), "name": member.name, "size_bytes": size_bytes}
+    placed = {"lun": _lun(member.lun), "seat": member.seat}
+    return {**placed, "name": member.name, "size_bytes": size_bytes}
 
 
 def _lun(lun: int) -> int | str:
@@ -167,10 +175,10 @@ def point_view(point: Point) -> View:
         "kind": point.kind.value,
         "kind_reason": point.kind_reason,
         "tiers": [tier.value for tier in point.tiers],
-        "size_bytes": point.size_bytes,
-        "changed_bytes": point.changed_bytes,
-        "copied_bytes": point.copied_bytes,
-        "cleared_bytes": point.cleared_bytes,
+        "size_bytes": _told(point.size_bytes, point.mirrors),
+        "changed_bytes": _told(point.changed_bytes, point.mirrors),
+        "copied_bytes": _told(point.copied_bytes, point.mirrors),
+        "cleared_bytes": _told(point.cleared_bytes, point.mirrors),
         "worker_bytes": point.worker_bytes,
         "repaired_bytes": point.repaired_bytes,
         "requests": point.requests,

@@ -96,6 +96,8 @@ def test_where_a_restore_is_to_go(
         (("vm", "--name", "x", "--disks", "1"), "--disks is for --to disks"),
         (("vm", "--name", "x", "--network", "net"), "is neither a subnet's id"),
         (("original",), "overwrites"),
+        (("original", "--confirm", "--network", SUBNET), "--network is for a new virtual machine"),
+        (("disks", "--group", GROUP, "--network", SUBNET), "--network is for a new virtual"),
     ],
 )
 def test_targets_that_are_refused_before_anything_is_sent(

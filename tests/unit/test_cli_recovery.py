@@ -2,15 +2,18 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.contracts.policy import parse_policy
 from shared.memory import Fault
 from shared.model.deferral import Deferred
-from shared.model.ids import VaultName
+from shared.model.ids import ItemId, JobId, PointId, VaultName
+from shared.model.point import Kind, Point
 from shared.model.vault import Redundancy
 from shared.steps.mirroring.vaults import vault_inside
+from shared.steps.views import point_view
 from tests.sim.mirrored import MACHINE, POLICY, RSV
 from tests.unit.cli_world import World, world
 
@@ -49,10 +52,46 @@ def test_a_vault_that_is_never_ready_is_not_waited_for_for_ever(world: World) ->
         (("--kind", "recovery-services", "--id", "/nowhere"), "is not a Recovery Services vault"),
         (("--kind", "recovery-services", "--id", ID), "region of vault rsv is not said"),
         (("--kind", "recovery-services", "--id", ID, "--extent-size", "1GiB"), "storage vaults"),
+        (("--kind", "recovery-services", "--id", ID, "--url", "http://a/b"), "storage vaults"),
+        (("--kind", "recovery-services", "--id", ID, "--container", "c"), "storage vaults"),
     ],
 )
 def test_what_makes_no_vault(world: World, args: tuple[str, ...], told: str) -> None:
     assert told in world.error("vault", "create", "rsv", *args)["message"]
+
+
+def test_a_vault_is_ours_under_one_name(world: World) -> None:
+    """Under another, its items would be somebody else's."""
+    world.json(*CREATE, *AT)
+    again = ("vault", "create", "other", "--kind", "recovery-services", "--id", ID.upper(), *AT)
+    assert "is vault 'rsv' already" in world.error(*again)["message"]
+    twin = ID.replace("000000000001", "000000000002")
+    assert world.json(*again[:-3], twin, *AT)["url"] == twin.lower()
+
+
+def test_what_was_moved_is_told_where_the_vault_told_it(world: World) -> None:
+    """Nothing, rather than nought."""
+    point = vault_point(0)
+    assert (point["copied_bytes"], point["size_bytes"]) == (None, None)
+    assert vault_point(7)["copied_bytes"] == 7
+
+
+def vault_point(copied_bytes: int) -> dict[str, Any]:
+    return point_view(
+        Point(
+            id=PointId("web.point-1"),
+            item_id=ItemId("web"),
+            job_id=JobId(""),
+            created_at=RSV.created_at,
+            kind=Kind.FULL,
+            kind_reason="",
+            source=None,
+            replica=None,
+            mirrors="1",
+            size_bytes=0,
+            copied_bytes=copied_bytes,
+        )
+    )
 
 
 def test_what_is_inside_and_not_ours(world: World) -> None:

@@ -17,6 +17,7 @@ from shared.decide import coalescing
 from shared.decide.coalescing import Coalescer, join
 from shared.decide.copying import plan_audit, plan_increment, plan_region, plan_whole, strayed
 from shared.decide.cost import CostModel, cost_model
+from shared.model.extents import SEAT_BYTES
 from shared.model.pace import Pace
 from shared.model.plan import Op
 from shared.model.ranges import Span
@@ -314,3 +315,9 @@ def test_a_listing_is_asked_for_where_it_saves_more_than_it_costs() -> None:
     assert not cost.worth_listing(Many(4 * kib, 4 * kib).made(500))
     assert cost.worth_listing(Many(4 * kib, 4 * kib, clear=True).made(500))
     assert not cost.worth_listing([])
+
+
+def test_clears_of_two_disks_of_a_machine_are_two() -> None:
+    """What is between them is none of either: it is neither cleared nor counted as that."""
+    clears = [(SEAT_BYTES - 1024, SEAT_BYTES - 512, True), (SEAT_BYTES, SEAT_BYTES + 512, True)]
+    assert list(join(clears, [], TIME_ALONE)) == clears

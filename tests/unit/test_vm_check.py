@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from shared.decide.machine import choose_consistency
 from shared.decide.vm_check import POINTS, POINTS_SOON, check_machine
-from shared.model.ids import ItemId
+from shared.model.ids import DiskUrl, ItemId
 from shared.model.inspection import Lock, PointsGroup, SeenExtension, Unseen
-from shared.model.machine import OS_LUN, Agent, Consistency, Luns, Os, Power
+from shared.model.machine import OS_LUN, Agent, Consistency, Luns, MachineDisk, Os, Power
 from shared.model.vm_check import Protectors, Report, State, ok, warning
 from shared.model.vm_snapshot import Outcome, SnapshotStatus
 from tests.unit.vm_seen import (
@@ -266,3 +267,35 @@ def test_consistency_is_what_the_next_backup_would_promise() -> None:
     linux = checked(seen(machine(os=Os.LINUX)))
     told = next(each for each in linux.findings if each.subject == "consistency")
     assert (told.state, str(Consistency.FILE_SYSTEM) in told.seen) == (State.OK, True)
+
+
+# ---------------------------------------------------------------- sizes
+
+
+@pytest.mark.parametrize(
+    ("size", "torn"),
+    [
+        ("Standard_D4s_v6", True),
+        ("Standard_E96-24ds_v6", True),
+        ("Standard_DC4es_v7", True),
+        ("Standard_D4ads_v7", True),
+        ("Standard_NC40ads_H100_v7", True),
+        ("Standard_D4ads_v6", False),
+        ("Standard_D4ps_v6", False),
+        ("Standard_D4s_v5", False),
+        ("Standard_B2s", False),
+        ("", False),
+    ],
+)
+def test_crash_consistent_points_of_late_sizes_may_be_torn(size: str, torn: bool) -> None:
+    """Between data disks: those of one are of one moment. A point that is taken so says it."""
+    disks = tuple(MachineDisk(disk=DiskUrl(f"{GROUP}/{lun}"), lun=lun) for lun in (OS_LUN, 0, 1))
+    large, small = machine(size=size, disks=disks), machine(size=size, disks=disks[:2])
+    assert ("CrashMayBeTorn" in codes(checked(seen(large)))) is torn
+    assert "CrashMayBeTorn" not in codes(checked(seen(small)))
+    choice = choose_consistency(Consistency.CRASH, large, 0)
+    assert ("one moment" in choice.reason) is torn
+    off = choose_consistency(Consistency.APPLICATION, replace(large, power=Power.DEALLOCATED), 0)
+    assert off.reason.startswith("the machine was off")
+    assert ("one moment" in off.reason) is torn
+    assert not choose_consistency(Consistency.APPLICATION, large, 0).reason

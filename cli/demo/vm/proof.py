@@ -7,6 +7,7 @@ from typing import Any, Literal
 from cli.demo.proof import Seen, Trigger
 from shared.model.ids import ItemId, PointId
 from shared.model.point import Point
+from shared.steps.views import point_view
 
 RestoreKind = Literal["disks", "alternate", "original"]
 KINDS: tuple[RestoreKind, ...] = ("disks", "alternate", "original")
@@ -30,7 +31,7 @@ class BackupProof:
             "consistency": point.consistency.value if point.consistency else None,
             "consistency_reason": point.consistency_reason,
             "tiers": [tier.value for tier in point.tiers],
-            "copied_bytes": point.copied_bytes,
+            "copied_bytes": point_view(point)["copied_bytes"],
         }
 
 

@@ -181,7 +181,8 @@ class Protected:
 
     def _taken(self, point: Point, trigger: Trigger) -> Taken:
         of = f", {point.consistency.value}-consistent" if point.consistency else ""
-        self.stage.say(f"{point.id}: by {trigger}{of}, copied {size(point.copied_bytes)}")
+        copied = f", copied {size(point.copied_bytes)}" if point.copied_bytes else ""
+        self.stage.say(f"{point.id}: by {trigger}{of}{copied}")
         return Taken(point=point, trigger=trigger, machine=self.machine)
 
     async def _point_of(self, job: Job) -> Point:

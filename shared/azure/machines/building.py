@@ -12,12 +12,13 @@ from shared.azure.machines.naming import interface_name
 from shared.azure.machines.wire import Json, state_of
 from shared.azure.managed.naming import tag_in, tags_of
 from shared.model.arm_ids import ArmId, ArmScope, disk_id, is_subnet, machine_id, network_id
-from shared.model.cloud import may_restore_into
+from shared.model.cloud import check_restores_into
 from shared.model.deferral import Deferred
 from shared.model.errors import AlreadyExists, Invalid, SourceGone
 from shared.model.machine import OS_LUN, NewMachine
 
 NETWORK_VERSION = "2023-09-01"
+NAME_A_SUBNET = "Name a subnet, in which the new machine gets an interface of its own."
 MAKING_SECONDS = 20.0
 """When a machine that is being made is looked for again."""
 
@@ -29,7 +30,8 @@ class Building:
     async def build(self, machine: NewMachine, tag: str) -> None:
         """See `Machines.build`."""
         target = machine_id(machine.url)
-        self._check(target)
+        scope = ArmScope(target.subscription, target.group)
+        check_restores_into(self._arm.cloud, scope, "machines")
         known = await self._look(target)
         if known is not None and tag_in(known) != tag:
             raise AlreadyExists(f"{target} exists already")
@@ -39,14 +41,6 @@ class Building:
         if known is None or state_of(known) != "Succeeded":
             text = f"{target}: making it takes its time"
             raise Deferred(text, retry_after=MAKING_SECONDS, code="MachineCreating")
-
-    def _check(self, target: ArmId) -> None:
-        if not may_restore_into(self._arm.cloud, ArmScope(target.subscription, target.group)):
-            raise Invalid(
-                f"restores may not make machines in resource group {target.group}",
-                action="Restore into a group of the settings VAULTLINE_SUBSCRIPTIONS and "
-                "VAULTLINE_RESTORE_GROUPS, or add it there.",
-            )
 
     async def _make(self, target: ArmId, machine: NewMachine, tag: str) -> None:
         """Raises `SourceGone` for a resource group, or a disk, that is gone."""
@@ -81,13 +75,18 @@ class Building:
     async def _interfaces(
         self, target: ArmId, machine: NewMachine, tag: str, region: str
     ) -> list[dict[str, Any]]:
-        """Raises `Invalid` where one is another machine's, or gone."""
+        """Raises `Invalid` where one is another machine's, or gone, or nobody knows of any."""
         if not machine.network:
             ids = interfaces_of(machine.blueprint)
         elif is_subnet(network := network_id(machine.network)):
             ids = [await self._new_interface(target, network, tag, region)]
         else:
             ids = [network]
+        if not ids:
+            raise Invalid(
+                "the point does not say which network interfaces the machine had",
+                action=NAME_A_SUBNET,
+            )
         for each in ids:
             await self._check_free(each, target)
         primary = [{"primary": index == 0} for index in range(len(ids))]
@@ -109,14 +108,13 @@ class Building:
         return id_
 
     async def _check_free(self, interface: str, target: ArmId) -> None:
-        action = "Name a subnet, in which the new machine gets an interface of its own."
         try:
             body = await self._arm.get(interface, NETWORK_VERSION)
         except SourceGone:
-            raise Invalid(f"network interface {interface} is gone", action=action) from None
+            raise Invalid(f"network interface {interface} is gone", action=NAME_A_SUBNET) from None
         owner = str((body["properties"].get("virtualMachine") or {}).get("id", "")).lower()
         if owner not in ("", str(target)):
-            raise Invalid(f"network interface {interface} is that of {owner}", action=action)
+            raise Invalid(f"network interface {interface} is that of {owner}", action=NAME_A_SUBNET)
 
     async def _look(self, target: ArmId) -> Json | None:
         """The machine as it stands; None where there is none."""

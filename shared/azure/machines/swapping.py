@@ -12,6 +12,9 @@ from shared.model.errors import Invalid
 from shared.model.machine import OS_LUN, MachineDisk, Power
 
 CHANGING_SECONDS = 15.0
+_SETTLED = frozenset({"Succeeded", "Failed"})
+"""Whether or not its last change came to something: of a machine that runs, mostly an extension's
+did not."""
 _OF_THE_OLD = frozenset({"name", "managedDisk", "diskSizeGB", "vhd", "image", "sourceResource"})
 
 
@@ -98,7 +101,7 @@ def _check_off(vm: ArmId, body: Json) -> None:
 
 
 def _check_settled(vm: ArmId, body: Json) -> None:
-    if state_of(body) != "Succeeded":
+    if state_of(body) not in _SETTLED:
         raise _changing(vm)
 
 

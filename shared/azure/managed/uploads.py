@@ -19,7 +19,7 @@ from shared.azure.managed.ranges import SAS_OVER
 from shared.azure.managed.wire import disk_state, is_uploading, size_of
 from shared.decide.vhd import FOOTER_BYTES, footer
 from shared.model.arm_ids import ArmId, ArmScope
-from shared.model.cloud import Cloud, may_restore_into, uploadable_sku
+from shared.model.cloud import Cloud, check_restores_into, uploadable_sku
 from shared.model.deferral import Deferred
 from shared.model.disk import DiskState, Traits
 from shared.model.errors import AlreadyExists, Invalid, SourceGone, TargetBusy, Transient
@@ -138,12 +138,7 @@ class Uploads:
             await self._operations(disk).begin_delete(*disk.names, polling=FirstAnswer())
 
     def _check(self, disk: ArmId, size_bytes: int) -> None:
-        if not may_restore_into(self._arm.cloud, ArmScope(disk.subscription, disk.group)):
-            raise Invalid(
-                f"restores may not make disks in resource group {disk.group}",
-                action="Restore into a group of the settings VAULTLINE_SUBSCRIPTIONS and "
-                "VAULTLINE_RESTORE_GROUPS, or add it there.",
-            )
+        check_restores_into(self._arm.cloud, ArmScope(disk.subscription, disk.group), "disks")
         whole = size_bytes % MEBIBYTE == 0
         if not (whole and SMALLEST_BYTES <= size_bytes <= LARGEST_BYTES):
             raise Invalid(

@@ -9,10 +9,10 @@ from shared.azure.arm import Arm, FirstAnswer, body_of
 from shared.azure.recovery.asking import Json, body_in
 from shared.azure.recovery.naming import vault_place
 from shared.azure.recovery.orders import REDUNDANCIES, new_vault, redundancy
-from shared.azure.recovery.refusals import is_vault_gone, vault_translated
+from shared.azure.recovery.refusals import vault_translated
 from shared.model.arm_ids import VaultId
 from shared.model.deferral import Deferred
-from shared.model.errors import Invalid, NotFound, Transient
+from shared.model.errors import Invalid, Transient, VaultGone
 from shared.model.vault import Redundancy, Vault, region_name
 
 MAKING_SECONDS = 10.0
@@ -40,9 +40,7 @@ class Keeping:
         try:
             with vault_translated(str(place)):
                 body = await self._vaults(place).get(place.group, place.name, cls=body_in)
-        except NotFound as error:
-            if not is_vault_gone(error):
-                raise
+        except VaultGone:
             return None
         return _seen(body)
 
@@ -90,9 +88,8 @@ class Keeping:
             with vault_translated(str(place)):
                 await self._begin_deletion(place, first)
             await self._arm.output(first, str(place), by_status=True)
-        except NotFound as error:
-            if not is_vault_gone(error):
-                raise
+        except VaultGone:
+            return
         except Transient as error:
             # Its operation goes with the vault.
             if error.code != "OperationGone":

@@ -9,9 +9,8 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from shared.azure.arm_errors import Kinds, arm_code, arm_translate
 from shared.azure.http import ASKED_WAIT
 from shared.model.deferral import Deferred
-from shared.model.errors import Conflict, NotFound, VaultlineError
+from shared.model.errors import Conflict, NotFound, VaultGone, VaultlineError
 
-VAULT_GONE = "VaultNotFound"
 HOURLY_SECONDS = 324.0
 """How long it takes until an hourly limit lets requests pass again, where nothing says so; all
 that were recorded said just that."""
@@ -72,20 +71,10 @@ def vault_translate(error: Exception, subject: str) -> VaultlineError:
     return ours
 
 
-def is_vault_gone(error: VaultlineError) -> bool:
-    """Whether the vault itself is not there, rather than something in it."""
-    return isinstance(error, NotFound) and error.code == VAULT_GONE
-
-
 def _absent(error: HttpResponseError, subject: str, code: str) -> NotFound:
     """Everything below a vault that is gone answers that the vault is."""
     if code == "ResourceGroupNotFound" or _VAULT.search(_message(error)):
-        return NotFound(
-            f"{subject}: the vault does not exist (any more)",
-            code=VAULT_GONE,
-            action="If it was deleted on purpose, delete it here as well: `vaultline vault "
-            "delete`. Otherwise have it restored.",
-        )
+        return VaultGone(f"{subject}: the vault does not exist (any more)")
     return NotFound(f"{subject} does not exist")
 
 

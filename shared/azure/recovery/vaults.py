@@ -24,11 +24,13 @@ from shared.azure.recovery.naming import (
     machine_url,
     vault_place,
 )
-from shared.azure.recovery.refusals import is_vault_gone, vault_translated
+from shared.azure.recovery.refusals import vault_translated
 from shared.azure.recovery.wire import item_of, job_of, operation_of, point_of
-from shared.model.arm_ids import VaultId, machine_id
-from shared.model.errors import Invalid, NotFound, Transient
+from shared.model.arm_ids import ArmScope, VaultId, compute_scope, machine_id
+from shared.model.cloud import check_restores_into
+from shared.model.errors import Invalid, NotFound, Transient, VaultGone
 from shared.model.ids import DiskUrl
+from shared.model.job import Status
 from shared.model.recovery import VaultItem, VaultJob, VaultOperation, VaultPoint, VaultRestore
 from shared.model.vault import Vault
 
@@ -163,6 +165,7 @@ class AzureRecoveryVaults:
         return name
 
     async def restore(self, vault: Vault, wanted: VaultRestore) -> str:
+        _check_restored_where_allowed(self._arm, wanted)
         place, first = item_place(vault, wanted.machine), FirstAnswer()
         order = body_of(orders.restore(wanted, vault.region))
         with vault_translated(f"point {wanted.point} of {wanted.machine}"):
@@ -218,8 +221,12 @@ class AzureRecoveryVaults:
                     place.name, place.group, job, cls=status_in
                 )
         except Invalid as error:
-            if error.code != _NOT_CANCELLABLE or not (await self.job(vault, job)).status.ended:
+            if error.code != _NOT_CANCELLABLE or not (await self._ends(vault, job)):
                 raise
+
+    async def _ends(self, vault: Vault, job: str) -> bool:
+        status = (await self.job(vault, job)).status
+        return status.ended or status is Status.CANCELLING
 
     # --- how to ask -------------------------------------------------------------------------------
 
@@ -238,9 +245,18 @@ class AzureRecoveryVaults:
         return self._client(place.vault).protected_items
 
 
+def _check_restored_where_allowed(arm: Arm, wanted: VaultRestore) -> None:
+    """The vault may do more than we: it is not asked for what no restore of ours may make."""
+    if wanted.kind == "disks" and wanted.group:
+        check_restores_into(arm.cloud, compute_scope(wanted.group), "disks")
+    if wanted.kind == "alternate" and wanted.new_machine:
+        new = machine_id(wanted.new_machine)
+        check_restores_into(arm.cloud, ArmScope(new.subscription, new.group), "machines")
+
+
 def _but_for_the_vault(error: NotFound) -> None:
     """That something is not there is an answer; raises where it is the vault that is not."""
-    if is_vault_gone(error):
+    if isinstance(error, VaultGone):
         raise error
 
 

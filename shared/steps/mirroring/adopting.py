@@ -1,12 +1,14 @@
 """Backups that a vault began without being asked by us: by its own schedule, or because somebody
 asked it. They become jobs of ours."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from shared.decide.decision import Decision
-from shared.decide.errands import SKEW
+from shared.decide.errands import CLOCKS
 from shared.decide.mirroring import Made, adopt, adopted_id, theirs
+from shared.model.errors import VaultGone
 from shared.model.item import Item
 from shared.model.job import Job
 from shared.model.ledger import update
@@ -14,7 +16,7 @@ from shared.model.policy import Policy
 from shared.model.recovery import VaultJob
 from shared.model.vault import Vault
 from shared.ports import Ports
-from shared.steps.mirroring.reads import reads_of, taken_by_ours
+from shared.steps.mirroring.reads import LISTED, reads_of, taken_by_ours
 from shared.steps.policies import policy_of
 from shared.steps.transact import the, transact, watch
 
@@ -22,13 +24,50 @@ LISTINGS = 4
 """So many listings of a vault's jobs serve all looks at its items between two of the same one."""
 
 
-async def adopt_backups(ports: Ports, item: Item, vault: Vault) -> list[Made]:
-    """The vault's backups since those that we know of that have ended, each with our job; one that
-    has not is followed from now on. While a backup of ours is under way nothing is adopted: its
-    job in the vault may not be known yet."""
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """The vault's backups that have ended, oldest first, each with our job; and until when, by the
+    vault's clock, none of them is missing; None: no longer than before."""
+
+    made: Sequence[Made] = ()
+    seen_until: datetime | None = None
+
+
+async def adopt_backups(ports: Ports, item: Item, vault: Vault) -> Adopted:
+    """The vault's backups since those that we know of; one that has not ended is followed from now
+    on. While a backup of ours is under way nothing is adopted: its job in the vault may not be
+    known yet."""
     if item.snapshotting is not None:
+        return Adopted()
+    listed = await _listed(ports, item, vault)
+    found = _new(item, listed)
+    made = await _made(ports, item, vault, found)
+    ends = [each.said.started_at for each in made]
+    if len(made) == len(found):
+        # Of a machine that nobody backs up, too: else all the vault's jobs were listed each time.
+        ends += [job.started_at - LISTED for job in listed]
+    return Adopted(made=made, seen_until=max(ends, default=None))
+
+
+async def _listed(ports: Ports, item: Item, vault: Vault) -> list[VaultJob]:
+    """The vault's jobs since the backups that we know of; a vault that is gone has none."""
+    since = item.seen_until or item.protected_at - CLOCKS
+    old = ports.pace.vault_mirror_seconds / LISTINGS
+    try:
+        return await reads_of(ports, vault).since(since, old)
+    except VaultGone:
         return []
-    found = await _found(ports, item, vault)
+
+
+def _new(item: Item, listed: Iterable[VaultJob]) -> list[VaultJob]:
+    """The machine's backups among them, oldest first."""
+    mine = (job for job in listed if job.operation == "Backup" and job.machine == item.source)
+    new = [job for job in mine if job.started_at != item.seen_until]
+    return sorted(new, key=lambda job: job.started_at)
+
+
+async def _made(ports: Ports, item: Item, vault: Vault, found: Sequence[VaultJob]) -> list[Made]:
+    """Each with our job, up to the first that has not ended."""
     if not found:
         return []
     taken = await taken_by_ours(ports, item.id, found[0].started_at)
@@ -39,16 +78,6 @@ async def adopt_backups(ports: Ports, item: Item, vault: Vault) -> list[Made]:
             break
         made.append(Made(job=job, said=said))
     return made
-
-
-async def _found(ports: Ports, item: Item, vault: Vault) -> list[VaultJob]:
-    """The machine's backups in the vault since those that we know of, oldest first."""
-    since = item.seen_until or item.protected_at - SKEW
-    old = ports.pace.vault_mirror_seconds / LISTINGS
-    listed = await reads_of(ports, vault).since(since, old)
-    mine = [job for job in listed if job.operation == "Backup" and job.machine == item.source]
-    new = [job for job in mine if job.started_at != item.seen_until]
-    return sorted(new, key=lambda job: job.started_at)
 
 
 async def _adopt(
@@ -77,19 +106,17 @@ async def _adopt(
     return await transact(ports, item.id, decide)
 
 
-async def note_seen(ports: Ports, item: Item, made: Sequence[Made]) -> None:
-    """From here on the vault's jobs are listed since the newest of those, once their points are
+async def note_seen(ports: Ports, item: Item, adopted: Adopted) -> None:
+    """From here on the vault's jobs are listed since then, once the points of those before are
     known as well."""
-    if not made:
+    until = adopted.seen_until
+    if until is None or until <= (item.seen_until or item.protected_at):
         return
-    newest = made[-1].said.started_at
 
     async def decide() -> Decision[None]:
         row = await ports.ledger.get(item.id, Item)
-        if row is None:
+        if row is None or (row.record.seen_until or row.record.protected_at) >= until:
             return Decision(None)
-        if row.record.seen_until is not None and row.record.seen_until >= newest:
-            return Decision(None)
-        return Decision(None, (update(row, replace(row.record, seen_until=newest)),))
+        return Decision(None, (update(row, replace(row.record, seen_until=until)),))
 
     await transact(ports, item.id, decide)

@@ -4,14 +4,14 @@ Changes of protection may be asked for again: the vault ends up the same. A back
 not: whoever does not know whether it was begun looks for it among the vault's jobs first.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from shared.decide.errands import SKEW, SLOT_PATIENCE, Sight
+from shared.decide.errands import CLOCKS, SKEW, SLOT_PATIENCE, Sight
 from shared.decide.retention import ON_DEMAND_DAYS
 from shared.model.deferral import Deferred
-from shared.model.errors import Conflict, ErrorDetail, Invalid
+from shared.model.errors import Conflict, ErrorDetail, Invalid, VaultGone
 from shared.model.job import Operation, Status
 from shared.model.recovery import VaultJob
 from shared.ports import Ports
@@ -49,7 +49,7 @@ async def ask(ports: Ports, case: Case) -> Sight | None:
 
 async def _scheduled(ports: Ports, case: Case, slot: datetime) -> Sight:
     """The vault begins the backups of its schedule itself: the slot's is found, and followed."""
-    found = await _find(ports, case, "Backup", slot)
+    found = await _find(ports, case, "Backup", slot - SKEW)
     if found is not None:
         return Sight(errand=case.errand, mirrors=found.id)
     if case.job.status is Status.CANCELLING:
@@ -80,31 +80,67 @@ async def _restore(ports: Ports, case: Case) -> str:
 
 async def _once(ports: Ports, case: Case, kind: str, begin: Begin) -> Sight | None:
     """What must not be begun twice: looked for where it may have been begun before."""
-    asked_at, tried_at = case.errand.asked_at, case.errand.tried_at
+    asked_at, tried_at, known = case.errand.asked_at, case.errand.tried_at, case.errand.known
     if asked_at is not None:
-        found = await _find(ports, case, kind, asked_at)
+        found = await _find_begun(ports, case, kind, asked_at)
         if found is not None:
             return Sight(errand=case.errand, mirrors=found.id)
         if tried_at is not None and ports.clock.now() < tried_at + _settles(ports):
             return Sight(errand=case.errand, wait_seconds=ports.pace.vault_look_seconds)
     if case.job.status is Status.CANCELLING:
         return Sight(status=Status.CANCELLED)
-    return await _try(ports, case, begin)
+    if asked_at is None:
+        known = await _known(ports, case, kind)
+    return await _try(ports, case, begin, known)
+
+
+async def _known(ports: Ports, case: Case, kind: str) -> tuple[str, ...] | None:
+    """What nobody shall take for what is about to be begun; None where the vault has been asked
+    too often to tell."""
+    try:
+        mine = await _mine(ports, case, kind, ports.clock.now() - CLOCKS)
+    except Deferred:
+        return None
+    return tuple(job.id for job in mine)
+
+
+async def _find_begun(ports: Ports, case: Case, kind: str, asked_at: datetime) -> VaultJob | None:
+    """What the vault began when it was asked, though nobody heard its answer."""
+    known = case.errand.known
+    since = asked_at - (SKEW if known is None else CLOCKS)
+    now = ports.pace.vault_look_seconds
+    return await _find(ports, case, kind, since, known=known or (), old_seconds=now)
 
 
 def _settles(ports: Ports) -> timedelta:
     return timedelta(seconds=SETTLE_LOOKS * ports.pace.vault_look_seconds)
 
 
-async def _find(ports: Ports, case: Case, kind: str, since: datetime) -> VaultJob | None:
-    """The vault's first job of that kind for the machine since then that none of ours mirrors."""
-    listed = await reads_of(ports, case.vault).since(since - SKEW)
-    mine = [job for job in listed if job.operation == kind and job.machine == case.item.source]
-    if not mine:
+async def _find(
+    ports: Ports,
+    case: Case,
+    kind: str,
+    since: datetime,
+    *,
+    known: Container[str] = (),
+    old_seconds: float | None = None,
+) -> VaultJob | None:
+    """The vault's first job of that kind for the machine since then that is not known, and that
+    none of ours mirrors; by a listing of that age."""
+    mine = await _mine(ports, case, kind, since, old_seconds)
+    new = [job for job in mine if job.id not in known]
+    if not new:
         return None
     taken = await taken_by_ours(ports, case.item.id, since, besides=case.job.id)
-    free = [job for job in mine if job.id not in taken]
+    free = [job for job in new if job.id not in taken]
     return min(free, key=lambda job: job.started_at, default=None)
+
+
+async def _mine(
+    ports: Ports, case: Case, kind: str, since: datetime, old_seconds: float | None = None
+) -> list[VaultJob]:
+    listed = await reads_of(ports, case.vault).since(since, old_seconds)
+    return [job for job in listed if job.operation == kind and job.machine == case.item.source]
 
 
 # ---------------------------------------------------------------- protection
@@ -142,11 +178,16 @@ async def _stop(ports: Ports, case: Case) -> Sight | None:
     vault, machine = case.vault, case.item.source
     if not case.errand.deletes:
         return await _try(ports, case, lambda: ports.recovery.stop(vault, machine))
-    return await _try(ports, case, lambda: ports.recovery.remove(vault, machine))
+    try:
+        return await _try(ports, case, lambda: ports.recovery.remove(vault, machine))
+    except VaultGone:  # and the data with it
+        return Sight(status=Status.COMPLETED)
 
 
-async def _try(ports: Ports, case: Case, begin: Begin) -> Sight | None:
-    asking = await note_asking(ports, case)
+async def _try(
+    ports: Ports, case: Case, begin: Begin, known: tuple[str, ...] | None = None
+) -> Sight | None:
+    asking = await note_asking(ports, case, known)
     if asking is None:
         return None
     try:

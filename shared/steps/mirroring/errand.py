@@ -43,13 +43,15 @@ async def case_of_look(ports: Ports, request: FollowVault) -> Case | None:
     return case if case is not None and case.errand.looks == request.look else None
 
 
-async def note_asking(ports: Ports, case: Case) -> Errand | None:
+async def note_asking(
+    ports: Ports, case: Case, known: tuple[str, ...] | None = None
+) -> Errand | None:
     """Writes down that the vault is about to be asked, before it is: whoever comes after a death
     then looks whether it was. None where somebody else has taken this look meanwhile. Raises
     `Deferred` while another restore of the item is being asked for, whose job in the vault is not
     known yet: nobody could tell it from this one's."""
     now = ports.clock.now()
-    asking = replace(case.errand, asked_at=case.errand.asked_at or now, tried_at=now)
+    asking = replace(case.errand, asked_at=case.errand.asked_at or now, tried_at=now, known=known)
 
     async def decide() -> Decision[Errand | None]:
         row = await the(ports, case.item.id, Job, case.job.id)
@@ -82,4 +84,7 @@ async def not_asked(ports: Ports, case: Case) -> Errand:
     row = await ports.ledger.get(case.item.id, Job, case.job.id)
     if row is None:
         raise NotFound(f"there is no job {case.job.id}")
-    return replace(errand_of(row.record), asked_at=case.errand.asked_at, tried_at=None)
+    before = case.errand
+    return replace(
+        errand_of(row.record), asked_at=before.asked_at, known=before.known, tried_at=None
+    )

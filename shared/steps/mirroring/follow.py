@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from shared.decide.decision import Decision
 from shared.decide.errands import (
+    CLOCKS,
     Sight,
     ask_to_go_on,
     errand_of,
@@ -90,7 +91,7 @@ async def _cancel(ports: Ports, case: Case) -> Case:
 
 
 async def _of_job(ports: Ports, case: Case, id_: str) -> Sight:
-    since = case.job.slot or case.errand.asked_at or case.job.started_at
+    since = (case.job.slot or case.errand.asked_at or case.job.started_at) - CLOCKS
     said = await reads_of(ports, case.vault).job(id_, since)
     status = said.status if said.status.ended else Status.IN_PROGRESS
     return Sight(errand=case.errand, mirrors=id_, said=said, status=status, error=said.error)
@@ -100,7 +101,7 @@ async def _of_operation(ports: Ports, case: Case) -> Sight:
     """An operation names its job at once, or when it ends. One that the vault has forgotten
     leaves its traces: in the vault's jobs, or in the item."""
     try:
-        said = await ports.recovery.operation(case.vault, case.errand.operation)
+        said = await reads_of(ports, case.vault).operation(case.errand.operation)
     except Transient as error:
         if error.code != "OperationGone":
             raise

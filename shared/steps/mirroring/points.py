@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from shared.decide.decision import Decision
 from shared.decide.expiry import end_run
 from shared.decide.mirroring import Made, Mirrored, mirror_item, mirror_points
-from shared.model.errors import NotFound
+from shared.model.errors import VaultGone
 from shared.model.ids import ItemId, JobId
 from shared.model.item import Item
 from shared.model.job import Job
@@ -39,9 +39,7 @@ async def _told(ports: Ports, item: Item, vault: Vault) -> Mirrored:
             return Mirrored(item=found, points=() if found is None else None)
         pages = ports.recovery.points(vault, item.source)
         points = tuple([point async for page in pages for point in page])
-    except NotFound as error:
-        if error.code != "VaultNotFound":
-            raise
+    except VaultGone:
         return Mirrored(item=None)
     return Mirrored(item=found, points=points)
 
@@ -69,13 +67,15 @@ async def expire_mirrored(ports: Ports, item: Item) -> int:
     before = await _count(ports, item.id)
     asked_for = item.expiry.job
     vault = await ports.catalog.vault(item.vault)
-    made = await adopt_backups(ports, item, vault)
-    told = await take_over(ports, item, vault, made)
-    await note_seen(ports, item, made)
-    fresh = (await the(ports, item.id, Item)).record
-    if told.item is None and fresh.delete_after is not None and not fresh.at_work:
-        await forget(ports, fresh)
-    elif (left := await still(ports, item.id)) is not None:
+    adopted = await adopt_backups(ports, item, vault)
+    told = await take_over(ports, item, vault, adopted.made)
+    await note_seen(ports, item, adopted)
+    left = await still(ports, item.id)
+    if left is None:
+        pass  # another run has seen to it
+    elif told.item is None and left.delete_after is not None and not left.at_work:
+        await forget(ports, left)
+    else:
         await transact(ports, left.id, lambda: _end_run(ports, left.id, asked_for))
     return max(0, before - await _count(ports, item.id))
 

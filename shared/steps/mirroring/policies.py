@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.decide.mirroring import check_losses, policy_in_vault
 from shared.decide.vault_policy import Translation, translate
+from shared.model.errors import VaultGone
 from shared.model.policy import Policy
 from shared.model.vault import Vault, VaultKind
 from shared.ports import Ports
@@ -45,12 +46,21 @@ async def change_in_vaults(ports: Ports, policy: Policy, *, accept_losses: bool)
     """The policy as it is now, in every vault that has it; before it is ours, so that what a vault
     refuses is changed nowhere. Raises `Invalid`."""
     kept = [each for each in await ports.catalog.vaults() if _mirrors(each)]
-    wanted = [(vault, await translated(ports, vault, policy)) for vault in kept]
-    there = [(vault, each) for vault, each in wanted if each.there]
+    wanted = [(vault, await _known_there(ports, vault, policy)) for vault in kept]
+    there = [(vault, each) for vault, each in wanted if each]
     for vault, each in there:
         check_losses(policy.name, vault.name, each.translation.losses, accepted=accept_losses)
     for vault, each in there:
         await ports.recovery.put_policy(vault, each.name, each.translation.body)
+
+
+async def _known_there(ports: Ports, vault: Vault, policy: Policy) -> InVault | None:
+    """None where the vault does not have the policy, or is gone: others must not wait for it."""
+    try:
+        wanted = await translated(ports, vault, policy)
+    except VaultGone:
+        return None
+    return wanted if wanted.there else None
 
 
 def _mirrors(vault: Vault) -> bool:

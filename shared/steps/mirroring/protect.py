@@ -5,7 +5,7 @@ from shared.decide.decision import Decision
 from shared.decide.errands import enter_mirrored
 from shared.decide.protection import check_not_deleted, check_region
 from shared.decide.schedule import next_slot
-from shared.model.arm_ids import is_machine_id
+from shared.model.arm_ids import is_machine_id, machine_id, recovery_vault_id
 from shared.model.errors import Invalid, VaultlineError
 from shared.model.ids import DiskUrl, ItemId, PolicyName, default_item_id, request_job
 from shared.model.inventory import DISCOVERY
@@ -73,10 +73,23 @@ async def _check_machine(ports: Ports, command: Protect, vault: Vault) -> Machin
             "machine",
             action="Leave out the choice of disks, or use a storage vault.",
         )
+    _check_subscription(command.source, vault)
     machine = await ports.machines.state(DiskUrl(command.source))
     check_region(vault, machine.region)
     await check_nowhere_else(ports, machine, vault.url)
     return machine
+
+
+def _check_subscription(machine: str, vault: Vault) -> None:
+    """In a vault machines go by their group and name alone: one of another subscription would be
+    taken for its namesake."""
+    place = recovery_vault_id(vault.url)
+    if machine_id(machine).subscription != place.subscription:
+        raise Invalid(
+            f"vault {vault.name} is in subscription {place.subscription}, and {machine} is not",
+            code="SubscriptionMismatch",
+            action="Use a vault in the machine's subscription.",
+        )
 
 
 async def check_nowhere_else(ports: Ports, machine: Machine, besides: str = "") -> None:

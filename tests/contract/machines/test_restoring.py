@@ -1,5 +1,7 @@
 """`Machines` over Resource Manager: new machines of restored disks, and disks swapped in place."""
 
+import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -127,6 +129,18 @@ async def test_what_cannot_be_built_is_refused(site: Site, point: RestorePoint) 
             await site.machines.build(spoilt, RESTORE)
 
 
+async def test_a_point_that_knows_of_no_interface_needs_a_network(
+    site: Site, point: RestorePoint
+) -> None:
+    """One that was told of when its machine was gone already."""
+    disks = await restored(site, "new", system="s")
+    vm = site.id_of("virtualMachines", "new")
+    blueprint = json.dumps({**json.loads(point.blueprint), "interfaces": []})
+    with pytest.raises(Invalid, match="network interfaces") as refusal:
+        await site.machines.build(NewMachine(url=vm, blueprint=blueprint, disks=disks), RESTORE)
+    assert "subnet" in refusal.value.action
+
+
 async def test_the_target_s_group_is_gone(site: Site, point: RestorePoint) -> None:
     """Deleted while the disks were being filled, or before they were made."""
     disks = await restored(site, "new", system="s")
@@ -186,6 +200,21 @@ async def test_a_disk_goes_where_none_is_any_more(site: Site) -> None:
     await patiently(lambda: site.machines.swap(site.vm, [placed], start=False))
     luns = [each.lun for each in (await site.machines.state(site.vm)).disks]
     assert luns == [OS_LUN, 0, 5]
+
+
+async def test_a_machine_whose_last_change_failed_is_not_waited_for(site: Site) -> None:
+    """It runs, has its disks, and nothing is being changed: an extension failed, for example."""
+    failing = Fault(operation="VirtualMachines_Update", operation_fate="failed", times=1)
+    add_faults(site.person.endpoint, [failing])
+    site.person.call("PATCH", site.vm, {"tags": {"team": "red"}})
+    clear_faults(site.person.endpoint)
+    async with asyncio.timeout(10):
+        while site.person.call("GET", site.vm)["properties"]["provisioningState"] != "Failed":
+            await asyncio.sleep(0.02)
+    disks = (await site.machines.state(site.vm)).disks
+    for wanted in ((), disks):
+        await site.machines.swap(site.vm, wanted, start=True)
+    assert (await site.machines.state(site.vm)).power is Power.RUNNING
 
 
 async def test_a_disk_of_another_machine_is_not_swapped_in(site: Site) -> None:

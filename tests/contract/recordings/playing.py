@@ -20,6 +20,7 @@ from tests.stack.recovery_recording import Exchange
 
 AZURE = "https://management.azure.com"
 _SUBSCRIPTION = re.compile(r"(?i)/subscriptions/([0-9a-f-]{36})")
+_GROUP = re.compile(r"(?i)/resourcegroups/([^/'\"]+)")
 _FRACTION = re.compile(r"(?<=:\d\d)\.\d+Z$")
 """What times have behind the second."""
 _OLD_NAMES = (
@@ -151,7 +152,7 @@ class Client:
 
 @asynccontextmanager
 async def client_of(exchanges: Sequence[Exchange]) -> AsyncIterator[Client]:
-    """A client that may use the subscriptions of a recording."""
+    """A client that may use the subscriptions of a recording, and restore into its groups."""
     recorded, pool = Recorded(), Pool(2)
     app = web.Application(client_max_size=2**24)
     app.router.add_route("*", "/{path:.*}", recorded.answer)
@@ -161,7 +162,12 @@ async def client_of(exchanges: Sequence[Exchange]) -> AsyncIterator[Client]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         recorded.origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
         known = {found for each in exchanges for found in _SUBSCRIPTION.findall(each.path)}
-        cloud = Cloud(endpoint=recorded.origin, subscriptions=frozenset(map(str.lower, known)))
+        targets = {found for each in exchanges for found in _GROUP.findall(str(each.request))}
+        cloud = Cloud(
+            endpoint=recorded.origin,
+            subscriptions=frozenset(map(str.lower, known)),
+            restore_groups=frozenset(map(str.lower, targets)),
+        )
         yield Client(Arm(cloud, _nobody, pool, ManualClock()), pool, recorded)
     finally:
         await pool.close()

@@ -9,6 +9,7 @@ import pytest
 
 from shared.model.deferral import Deferred
 from shared.model.errors import Invalid, NotFound, Transient
+from shared.model.ids import DiskUrl
 from shared.model.job import Status
 from shared.model.recovery import VaultRestore
 from shared.model.vault import Redundancy, Vault
@@ -16,11 +17,13 @@ from tests.contract.recovery.world import (
     POLICY,
     REGION,
     STAGING,
+    SUBNET,
     FakeAzure,
     RecoveryWorld,
     azure_world,
     with_redundancy,
 )
+from tests.unit.recovery_world import SUBSCRIPTION
 from tests.unit.recovery_world import VAULT as OTHER_VAULT
 
 pytestmark = pytest.mark.stack
@@ -151,6 +154,25 @@ async def test_a_vanished_operation_leaves_its_job(azure: RecoveryWorld, people:
     assert gone.value.code == "OperationGone"
     (page,) = await each(azure.recovery.jobs(azure.vault, before))
     assert [(job.operation, job.machine) for job in page] == [("Backup", machine)]
+
+
+async def test_a_job_that_is_being_cancelled_is_not_refused(
+    azure: RecoveryWorld, people: FakeAzure
+) -> None:
+    """Who asks twice, since nobody saw the first answer, must not take the job for one that goes
+    on."""
+    machine = await azure.protect()
+    until = azure.clock.now() + timedelta(days=30)
+    job = await azure.job(await azure.recovery.backup(azure.vault, machine, until))
+    await azure.recovery.cancel(azure.vault, job.id)
+    people.fault(
+        operation="^JobCancellations_Trigger$",
+        status=400,
+        error_code="UserErrorJobNotCancellable",
+        message="The job is not in a cancelable state.",
+    )
+    await azure.recovery.cancel(azure.vault, job.id)
+    assert [each["fired"] for each in people.core.faults.counts()] == [1]
 
 
 async def test_an_operation_that_fails(azure: RecoveryWorld, people: FakeAzure) -> None:
@@ -291,6 +313,29 @@ async def test_a_restore_that_fails(azure: RecoveryWorld, people: FakeAzure, fai
     assert job.status is Status.FAILED
     assert job.error is not None
     assert job.error.code == failure
+
+
+@pytest.mark.parametrize("kind", ["disks", "alternate"])
+async def test_no_restore_makes_anything_in_a_group_that_is_not_allowed(
+    azure: RecoveryWorld, people: FakeAzure, kind: str
+) -> None:
+    """The vault itself would: it has more rights than whoever asks us."""
+    machine = await azure.protect()
+    await azure.back_up(machine)
+    (point,) = await azure.points(machine)
+    others = azure.vault.url.partition("/resourcegroups/")[0] + "/resourcegroups/others"
+    wanted = VaultRestore(
+        point=point.name,
+        kind=kind,
+        machine=machine,
+        staging_account=STAGING,
+        group=others,
+        new_machine=DiskUrl(f"{others}/providers/microsoft.compute/virtualmachines/vm9"),
+        subnet=SUBNET,
+    )
+    people.core.groups.ensure(SUBSCRIPTION, "others", REGION)
+    with pytest.raises(Invalid, match="resource group others"):
+        await azure.recovery.restore(azure.vault, wanted)
 
 
 async def test_a_restore_without_its_target_is_refused_by_us(azure: RecoveryWorld) -> None:

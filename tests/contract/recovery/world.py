@@ -178,7 +178,10 @@ async def azure_world(
 
 
 def _arm(origin: str, pool: Pool, clock: ManualClock) -> Arm:
-    cloud = Cloud(endpoint=origin, subscriptions=frozenset({fake.SUBSCRIPTION}))
+    groups = frozenset({fake.GROUP, "restored"})
+    cloud = Cloud(
+        endpoint=origin, subscriptions=frozenset({fake.SUBSCRIPTION}), restore_groups=groups
+    )
 
     def nobody() -> Any:
         raise AssertionError("no token goes over plain http")
