@@ -30,7 +30,7 @@ def _ranges(ranges: list[dict[str, int]]) -> str:
 
 
 def _range(each: dict[str, int]) -> str:
-    seat = f"seat {each['seat']}: " if each["seat"] else ""
+    seat = f"seat {each['seat']}: " if "seat" in each else ""
     return f"{seat}{each['start']}-{each['end']}"
 
 

@@ -121,9 +121,11 @@ def _check_view(job: Job, transfer: Transfer | None) -> View:
 
 
 def _range(range_: Span) -> View:
-    """`[start, end)` in bytes of the disk; of a machine, of the one in that seat."""
+    """`[start, end)` in bytes of the disk; of a machine, of the one in that `seat`, where that is
+    not the first."""
     seat, start = seat_at(range_[0])
-    return {"seat": seat, "start": start, "end": start + range_[1] - range_[0]}
+    place = {"start": start, "end": start + range_[1] - range_[0]}
+    return {"seat": seat, **place} if seat else place
 
 
 def _machine_view(point: Point) -> View:
