@@ -1,7 +1,7 @@
 """Every recorded exchange with Compute of a kind that our adapters make: through the real SDK and
 our client, with the outcome recorded. docs/fidelity.md has the table."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -10,26 +10,12 @@ from shared.azure.arm_errors import arm_translated
 from shared.model.arm_ids import ArmId
 from shared.model.errors import SourceGone, VaultlineError
 from tests.contract.recordings.calls import calls_in
+from tests.contract.recordings.case import Case, needs_recordings
 from tests.contract.recordings.compute_calls import KINDS, meaning
 from tests.contract.recordings.playing import client_of, plain
-from tests.stack.recovery_recording import RECORDINGS, Exchange, load
+from tests.stack.recovery_recording import Exchange, load
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(
-        not RECORDINGS.is_dir(), reason="the recordings are not here (../shared/recordings)"
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recording: how many of its exchanges our adapters make, and how many they never do."""
-
-    name: str
-    ours: int
-    never: int
-
+pytestmark = needs_recordings
 
 CASES = (
     Case("compute2024_vm_managed_disk", 28, 19),

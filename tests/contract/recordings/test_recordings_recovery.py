@@ -1,7 +1,7 @@
 """Every recorded exchange with Recovery Services of a kind that our adapter makes: through the real
 SDK and our client, with the outcome recorded. docs/fidelity.md has the table."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -9,27 +9,13 @@ from shared.azure import arm
 from shared.azure.recovery.vaults import AzureRecoveryVaults
 from shared.model.errors import VaultlineError
 from tests.contract.recordings.calls import calls_in
+from tests.contract.recordings.case import Case, needs_recordings
 from tests.contract.recordings.playing import client_of
 from tests.contract.recordings.recovery_calls import KINDS, meaning
 from tests.contract.recovery.world import VAULT
-from tests.stack.recovery_recording import RECORDINGS, load
+from tests.stack.recovery_recording import load
 
-pytestmark = [
-    pytest.mark.stack,
-    pytest.mark.skipif(
-        not RECORDINGS.is_dir(), reason="the recordings are not here (../shared/recordings)"
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recording: how many of its exchanges our adapter makes, and how many it never does."""
-
-    name: str
-    ours: int
-    never: int
-
+pytestmark = needs_recordings
 
 CASES = (
     Case("backup2024_scenario", 226, 14),
